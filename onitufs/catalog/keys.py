@@ -1,0 +1,91 @@
+"""Keys of every stored record: one byte for the table, then big-endian numbers, so that scans come in order.
+
+This module and records.py own the stored form. A change of meaning needs a new SCHEMA number (store.py).
+"""
+
+from struct import Struct
+
+from onitufs.model.ids import EntryName, FileId, InodeNumber
+
+_U64 = Struct(">Q")
+_pack = _U64.pack
+
+INODE = b"i"  # inode -> Inode
+DIRENT = b"d"  # parent inode, name -> Dirent
+NAME = b"f"  # file id -> Name
+COPY = b"c"  # file id, entry -> Copy
+REMOTE = b"r"  # entry, parent file id, name -> file id: which Copy stands at that place
+UNSETTLED = b"u"  # file id -> Unsettled
+SUBTREE = b"s"  # directory inode -> resume key: everything below is to be asked again
+XATTR = b"x"  # inode, name -> value
+HOT = b"h"  # inode -> content id: bytes under its sealed generation may have changed
+ORPHAN = b"o"  # inode -> b"": no name left, still open when it was written
+META = b"m"  # name -> value
+
+
+def inode(number: InodeNumber) -> bytes:
+    return INODE + _pack(number)
+
+
+def dirents(parent: InodeNumber) -> bytes:
+    """Prefix of a directory's entries; the rest of the key is the name."""
+    return DIRENT + _pack(parent)
+
+
+def dirent(parent: InodeNumber, name: bytes) -> bytes:
+    return DIRENT + _pack(parent) + name
+
+
+def name(file: FileId) -> bytes:
+    return NAME + _pack(file)
+
+
+def copies(file: FileId) -> bytes:
+    """Prefix of a file's Copies; the rest of the key is the entry's name in UTF-8."""
+    return COPY + _pack(file)
+
+
+def copy(file: FileId, entry: EntryName) -> bytes:
+    return COPY + _pack(file) + entry.encode()
+
+
+def remotes(entry: EntryName, parent: FileId) -> bytes:
+    """Prefix of what stands in one remote directory; the rest of the key is the remote name."""
+    return REMOTE + entry.encode() + b"\0" + _pack(parent)
+
+
+def remote(entry: EntryName, parent: FileId, name: bytes) -> bytes:
+    return REMOTE + entry.encode() + b"\0" + _pack(parent) + name
+
+
+def unsettled(file: FileId) -> bytes:
+    return UNSETTLED + _pack(file)
+
+
+def subtree(directory: InodeNumber) -> bytes:
+    return SUBTREE + _pack(directory)
+
+
+def xattrs(inode: InodeNumber) -> bytes:
+    return XATTR + _pack(inode)
+
+
+def xattr(inode: InodeNumber, name: bytes) -> bytes:
+    return XATTR + _pack(inode) + name
+
+
+def hot(inode: InodeNumber) -> bytes:
+    return HOT + _pack(inode)
+
+
+def orphan(inode: InodeNumber) -> bytes:
+    return ORPHAN + _pack(inode)
+
+
+def meta(name: str) -> bytes:
+    return META + name.encode()
+
+
+def number(key: bytes, at: int = 1) -> int:
+    """The big-endian number that starts at byte `at` of a key or value."""
+    return int.from_bytes(key[at : at + 8], "big")

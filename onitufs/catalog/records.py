@@ -1,0 +1,113 @@
+"""Values of every stored record: msgpack arrays that begin with a version, read in any version that ever was.
+
+A new field goes at the end under a new version; the old one keeps being read (tests hold a stored sample of each).
+Encoding an inode takes about 1 us, so no record is kept decoded just to save that.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+
+from onitufs.model.copies import Copy, Place
+from onitufs.model.errors import StateError
+from onitufs.model.files import Dirent, Inode, Kind, Name
+from onitufs.model.ids import ContentId, EntryName, FileId, GenerationId, InodeNumber
+
+_packer = msgpack.Packer(autoreset=True, use_bin_type=True)
+_pack = _packer.pack
+_unpack = msgpack.unpackb
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """Why a file is to be looked at: what was changed ("content", "name", "attributes", "deleted", "rules"...)."""
+
+    why: str
+    since_ns: int  # wall clock, for people only
+
+
+def _read(value: bytes, version: int, what: str) -> Any:
+    fields = _unpack(value, use_list=False)
+    if fields[0] != version:
+        raise StateError(f"{what} record of version {fields[0]}: written by a newer OnituFS; use that version")
+    return fields
+
+
+def pack_inode(i: Inode) -> bytes:
+    packed: bytes = _pack(
+        (
+            1, i.number, i.mode, i.uid, i.gid, i.nlink, i.rdev, i.size, i.blocks, i.atime_ns, i.mtime_ns, i.ctime_ns,
+            i.files, i.parent, i.content, i.generation, i.sealed_size, i.sealed_mtime_ns, i.target, i.incomplete,
+        )
+    )  # fmt: skip
+    return packed
+
+
+def unpack_inode(value: bytes) -> Inode:
+    f = _read(value, 1, "inode")
+    return Inode(
+        number=InodeNumber(f[1]), mode=f[2], uid=f[3], gid=f[4], nlink=f[5], rdev=f[6], size=f[7], blocks=f[8],
+        atime_ns=f[9], mtime_ns=f[10], ctime_ns=f[11], files=f[12], parent=InodeNumber(f[13]),
+        content=ContentId(f[14]), generation=GenerationId(f[15]), sealed_size=f[16], sealed_mtime_ns=f[17],
+        target=f[18], incomplete=f[19],
+    )  # fmt: skip
+
+
+def pack_dirent(d: Dirent) -> bytes:
+    packed: bytes = _pack((1, d.inode, d.file, int(d.kind)))
+    return packed
+
+
+def unpack_dirent(value: bytes) -> Dirent:
+    f = _read(value, 1, "directory entry")
+    return Dirent(InodeNumber(f[1]), FileId(f[2]), Kind(f[3]))
+
+
+def pack_name(n: Name) -> bytes:
+    packed: bytes = _pack((1, n.parent, n.name, n.inode, int(n.kind)))
+    return packed
+
+
+def unpack_name(value: bytes) -> Name:
+    f = _read(value, 1, "name")
+    return Name(InodeNumber(f[1]), f[2], InodeNumber(f[3]), Kind(f[4]))
+
+
+def pack_copy(c: Copy) -> bytes:
+    packed: bytes = _pack(
+        (
+            1, c.file, c.entry, int(c.kind), c.place.parent, c.place.name, c.generation, c.size, c.mtime_ns, c.mode,
+            c.rev, c.remote_id, c.digest, c.made, c.verified_ns,
+        )
+    )  # fmt: skip
+    return packed
+
+
+def unpack_copy(value: bytes) -> Copy:
+    f = _read(value, 1, "copy")
+    return Copy(
+        file=FileId(f[1]), entry=EntryName(f[2]), kind=Kind(f[3]), place=Place(FileId(f[4]), f[5]),
+        generation=GenerationId(f[6]), size=f[7], mtime_ns=f[8], mode=f[9], rev=f[10], remote_id=f[11], digest=f[12],
+        made=f[13], verified_ns=f[14],
+    )  # fmt: skip
+
+
+def pack_unsettled(u: Unsettled) -> bytes:
+    packed: bytes = _pack((1, u.why, u.since_ns))
+    return packed
+
+
+def unpack_unsettled(value: bytes) -> Unsettled:
+    f = _read(value, 1, "unsettled")
+    return Unsettled(f[1], f[2])
+
+
+def pack_value(value: Any) -> bytes:
+    """A META value: any msgpack type."""
+    packed: bytes = _pack(value)
+    return packed
+
+
+def unpack_value(value: bytes) -> Any:
+    return _unpack(value, use_list=False)

@@ -1,0 +1,1 @@
+"""Frozen, typed values that the other packages exchange. Imports nothing of ours."""

@@ -1,0 +1,73 @@
+"""What the running daemon can be asked: the interface that control/ serves and the command line speaks to.
+
+Every answer is a JSON-ready dict: integers for bytes, RFC 3339 UTC for times, and for each path two keys, `path` (text,
+undecodable bytes as U+FFFD) and, only if it is not UTF-8, `path_base64`. The server adds `"v": 1`.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+
+Answer = dict[str, Any]
+
+
+class Service(Protocol):
+    """Paths are absolute in the mount: b"/" is the mount point itself."""
+
+    def status(self) -> Answer:
+        """The whole state at a glance. Keys:
+
+        name, setup, mount, state, pid, version, since;
+        verdict: "safe" | "pending" | "failing" | "needs-person";
+        files: {all, directories, placed, pending, failing, only_here, bytes_pending};
+        entries: as `entries()`;
+        failures: up to 100 of {path, entry, reason, remedy, since}.
+        """
+        ...
+
+    def entries(self) -> list[Answer]:
+        """Each: name, driver, mode, health ("up"|"degraded"|"auth-needed"|"full"|"suspended"|"paused"), since,
+        message, remedy, queued, running: [{path, what, bytes, of, bytes_per_s}], placed."""
+        ...
+
+    def whereis(self, path: bytes) -> Answer:
+        """Keys: path, kind, size, modified, here (bytes in the local store), state ("placed"|"pending"|"failing"|
+        "only-here"), wanted: [entry], copies: [{entry, path, state ("current"|"old"), size, verified, digest}],
+        problems: [{entry, reason, remedy}]. Raises NoSuchPath."""
+        ...
+
+    def explain(self, path: bytes, media_type: str | None, size: int | None) -> Answer:
+        """Why the rules want what they want; also for a path that is not there yet. Keys: path, exists, kind, size,
+        media_type, targets: [entry], copies, reasons: [{source, text, added, removed}]."""
+        ...
+
+    async def wait(self, path: bytes | None, timeout_s: float | None) -> Answer:
+        """Return when everything (or everything at and below `path`) is where the rules want it.
+
+        Keys: as `status()` files, plus `done`: whether it is, False when the time ran out. Raises NoSuchPath.
+        """
+        ...
+
+    def pause(self, entry: str) -> Answer:
+        """Stop giving work to the entry. Lasts over restarts. Raises NoSuchPath for an unknown entry."""
+        ...
+
+    def resume(self, entry: str) -> Answer:
+        """Give work to the entry again, at once: ends a pause, a backoff or a suspension whose cause is gone."""
+        ...
+
+    def scrub(self, entry: str | None) -> AsyncIterator[Answer]:
+        """Reread the Copies on the entries and compare. Yields {checked, of} now and then, {entry, path, problem,
+        remedy} for each difference (which becomes unsettled and is put right), and last {done: true, checked, wrong}."""
+        ...
+
+    async def stop(self, timeout_s: float | None, now: bool) -> Answer:
+        """Unmount and end, first waiting until everything is placed (unless `now`), `timeout_s` at the most.
+
+        Keys: done (all placed), pending, busy (bool: the mount point is in use, nothing was done). The daemon ends
+        only after the answer was sent.
+        """
+        ...
+
+    def log_path(self) -> str:
+        """Where the structured log is."""
+        ...

@@ -1,0 +1,437 @@
+"""The bytes: open files, sealing, and what a crash leaves. The rules D1-D9 are in docs/durability.md."""
+
+import logging
+import os
+import stat
+import time
+from collections.abc import Callable
+
+import trio
+
+from onitufs.catalog import keys
+from onitufs.catalog.records import pack_inode
+from onitufs.catalog.store import Catalog
+from onitufs.content.files import ContentStore
+from onitufs.model import errors
+from onitufs.model.files import Inode, Kind
+from onitufs.model.ids import ContentId, FileId, GenerationId, InodeNumber, Seq
+from onitufs.model.source import Source
+
+from .opened import Handle, HotMark, OpenFile, OpenHandle, Pinned
+from .space import Room, Space
+from .tree import Changes, Tree
+
+QUIET_S = 2.0  # a late write is sealed after this long without another
+LONGEST_S = 60.0  # a file written without pause is sealed at least this often
+HOT_KEPT_S = 30.0
+
+log = logging.getLogger(__name__)
+
+
+class Volume(Tree):
+    """A Tree whose files have bytes. Plain methods never wait; the async ones say what they wait for."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        content: ContentStore,
+        space: Space,
+        *,
+        owner: tuple[int, int],
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        super().__init__(catalog, owner=owner, now_ns=now_ns)
+        self.content = content
+        self._space = space
+        self._open: dict[InodeNumber, OpenFile] = {}
+        self.handles: dict[Handle, OpenHandle] = {}
+        self._next_handle = 1
+        self._hot: dict[InodeNumber, HotMark] = {}
+        self._pinned: dict[InodeNumber, Pinned] = {}
+
+    # -- opening ---------------------------------------------------------------------------------------------------
+
+    def make_node(self, parent: InodeNumber, name: bytes, mode: int, uid: int, gid: int, rdev: int = 0) -> Inode:
+        """mknod(2) of any type; a regular file is empty and sealed at once. Raises as make_directory; NoSpace."""
+        if not stat.S_ISREG(mode):
+            return self.make_special(parent, name, mode, uid, gid, rdev)
+        inode, handle = self.create(parent, name, mode, uid, gid)
+        self.release(handle)
+        return inode
+
+    def create(self, parent: InodeNumber, name: bytes, mode: int, uid: int, gid: int) -> tuple[Inode, Handle]:
+        """A new regular file, open for writing. Raises Exists, NoEntry, NotDirectory, NameTooLong, NoSpace."""
+        self._space.need()
+        above = self._new_name(parent, name)
+        content = ContentId(self.catalog.next_seq)
+        fd = self.content.create(content)
+        changes: Changes = {}
+        try:
+            inode = self._add(
+                changes, above, name, stat.S_IFREG | stat.S_IMODE(mode), uid, gid, content=content
+            )  # fmt: skip
+            changes[keys.hot(inode.number)] = content.to_bytes(8, "big")
+            self._commit(changes, inode, above)
+        except BaseException:
+            os.close(fd)
+            raise
+        self._live[inode.number] = inode
+        file = OpenFile(inode, fd, dirty=True, dirty_since_s=time.monotonic())
+        self._open[inode.number] = file
+        return inode, self._handle(file, writable=True)
+
+    def open(self, number: InodeNumber, *, write: bool, truncate: bool = False) -> Handle:
+        """open(2) of a regular file. O_TRUNC is a new content file, so that sealed bytes stay as they are.
+
+        Raises NoEntry, IsDirectory, NoSpace (to write), OSError.
+        """
+        file = self._open.get(number)
+        if file is None:
+            inode = self.inode(number)
+            if inode.kind is not Kind.FILE:
+                raise errors.IsDirectory("not a regular file") if inode.kind is Kind.DIRECTORY else errors.Invalid()
+            if write and not truncate:
+                self._space.need()
+            file = OpenFile(inode, self.content.open(inode.content))
+            file.frozen = self._is_frozen(inode)
+            self._open[number] = file
+        if truncate:
+            try:
+                self._empty(file)
+            except BaseException:
+                if not file.handles:
+                    self._close(file)
+                raise
+        return self._handle(file, writable=write)
+
+    def _handle(self, file: OpenFile, *, writable: bool) -> Handle:
+        handle = Handle(self._next_handle)
+        self._next_handle += 1
+        file.handles += 1
+        if writable:
+            file.writers += 1
+            file.flushed = False
+            mark = self._hot.get(file.inode.number)
+            if mark is not None:
+                mark.left_s = None
+        self.handles[handle] = OpenHandle(file, writable)
+        return handle
+
+    def _is_open(self, number: InodeNumber) -> bool:
+        return number in self._open
+
+    def _is_frozen(self, inode: Inode) -> bool:
+        mark = self._hot.get(inode.number)
+        return inode.generation != 0 and (mark is None or mark.content != inode.content)
+
+    # -- reading and writing -----------------------------------------------------------------------------------------
+
+    def read(self, handle: Handle, offset: int, length: int) -> bytes:
+        """Up to `length` bytes; fewer only at the end of the file. Raises OSError."""
+        return os.pread(self.handles[handle].file.fd, length, offset)
+
+    def settled_for_write(self, handle: Handle) -> bool:
+        """Whether write() may be called now; else await make_writable() first (rule D2)."""
+        return not self.handles[handle].file.frozen
+
+    async def make_writable(self, handle: Handle) -> None:
+        """Wait until the file's hot mark is on disk. Raises OSError."""
+        await self._thaw(self.handles[handle].file)
+
+    async def _thaw(self, file: OpenFile) -> None:
+        inode = file.inode
+        while file.frozen:
+            content = inode.content
+            seq = self.catalog.commit({keys.hot(inode.number): content.to_bytes(8, "big")}, hot=True)
+            await self.catalog.sync_journal(seq)
+            if inode.content == content and file.frozen:
+                self._hot[inode.number] = HotMark(content, None if file.writers else time.monotonic())
+                file.frozen = False
+
+    def write(self, handle: Handle, offset: int, data: bytes) -> int:
+        """Write all of `data`. The file must be settled for writing. A failure marks the file incomplete. OSError."""
+        file = self.handles[handle].file
+        inode = file.inode
+        if not file.dirty:
+            self._begin_dirty(file)
+        for reader in self.content.readers(inode.content):
+            reader.save_before(offset, len(data))
+        try:
+            done = os.pwrite(file.fd, data, offset)
+            while done < len(data):
+                done += os.pwrite(file.fd, data[done:], offset + done)
+        except OSError:
+            self._mark_incomplete(inode)
+            raise
+        if offset + done > inode.size:
+            inode.size = offset + done
+        inode.mtime_ns = inode.ctime_ns = self.now_ns()
+        file.written_s = time.monotonic()
+        return done
+
+    def _begin_dirty(self, file: OpenFile) -> None:
+        """Bytes are about to differ from the sealed generation: keep that one for transfers which still want it."""
+        assert not file.frozen, "D2: the hot mark is not durable"
+        file.dirty = True
+        file.dirty_since_s = time.monotonic()
+        inode = file.inode
+        if not inode.generation or all(self.catalog.get(keys.unsettled(f)) is None for f in inode.files):
+            return
+        self._unpin(inode.number)
+        self._pinned[inode.number] = Pinned(inode.generation, self.content.snapshot(inode.content, inode.sealed_size))
+
+    def _unpin(self, number: InodeNumber) -> None:
+        pinned = self._pinned.pop(number, None)
+        if pinned is not None:
+            pinned.source.close()
+
+    def _mark_incomplete(self, inode: Inode) -> None:
+        """A program was told that these bytes are saved, and they are not: they must not pass for the file."""
+        inode.incomplete = True
+        try:
+            self._commit({}, inode)
+        except OSError:
+            inode.incomplete = True  # the record will say so with the next seal
+            log.exception("cannot record that inode %d is incomplete", inode.number)
+
+    async def truncate(self, number: InodeNumber, size: int) -> Inode:
+        """ftruncate(2), truncate(2). May wait for a hot mark. Raises NoEntry, NoSpace (growing), OSError."""
+        inode = self.inode(number)
+        if size > inode.size:
+            self._space.need()
+        handle = self.open(number, write=True)
+        try:
+            file = self.handles[handle].file
+            if size == 0 and inode.generation:
+                self._empty(file)
+                return inode
+            await self._thaw(file)
+            if not file.dirty:
+                self._begin_dirty(file)
+            for reader in self.content.readers(inode.content):
+                reader.save_before(size, max(0, inode.size - size))
+            os.ftruncate(file.fd, size)
+            inode.size = size
+            inode.mtime_ns = inode.ctime_ns = self.now_ns()
+            if file.writers > 1:  # somebody's FLUSH will seal it; until then the new length must survive us
+                self._commit({}, inode)
+            return inode
+        finally:
+            self.release(handle, seal=self.handles[handle].file.writers == 1)
+
+    def _empty(self, file: OpenFile) -> None:
+        """Give the inode a new, empty content file."""
+        inode = file.inode
+        old, content = inode.content, ContentId(self.catalog.next_seq)
+        fd = self.content.create(content)
+        inode.content, inode.size, inode.blocks, inode.incomplete = content, 0, 0, False
+        inode.mtime_ns = inode.ctime_ns = self.now_ns()
+        try:
+            self._commit({keys.hot(inode.number): content.to_bytes(8, "big")}, inode)
+        except BaseException:
+            os.close(fd)
+            raise
+        self._let_go(old)
+        self._hot.pop(inode.number, None)
+        os.close(file.fd)
+        file.fd, file.frozen, file.dirty = fd, False, True
+        file.dirty_since_s = time.monotonic()
+
+    def _let_go(self, content: ContentId) -> None:
+        if content:
+            self.content.let_go(content, Seq(self.catalog.next_seq - 1))
+
+    # -- sealing -----------------------------------------------------------------------------------------------------
+
+    def seal(self, file: OpenFile) -> None:
+        """Name what the bytes are now a generation (rule D1: its record is appended before this returns)."""
+        inode = file.inode
+        if not file.dirty or not inode.files:
+            return
+        found = os.fstat(file.fd)
+        seq = self.catalog.next_seq
+        inode.size = inode.sealed_size = found.st_size
+        inode.blocks = found.st_blocks
+        inode.generation, inode.sealed_mtime_ns = GenerationId(seq), inode.mtime_ns
+        changes: Changes = {}
+        mark = self._hot.get(inode.number)
+        hot = mark is not None and mark.content == inode.content
+        if not hot:
+            changes[keys.hot(inode.number)] = None
+        for name in inode.files:
+            self.mark(changes, name, "content")
+        self._commit(changes, inode)
+        self.content.sealed(inode.content, seq, found.st_size)
+        file.dirty, file.frozen = False, not hot
+        for name in inode.files:
+            self.changed(name)
+
+    def _places_attributes(self, inode: Inode) -> bool:
+        file = self._open.get(inode.number)
+        return super()._places_attributes(inode) and not (file is not None and file.dirty)
+
+    def flush(self, handle: Handle) -> None:
+        """A descriptor is closed: seal if changed. Raises OSError."""
+        opened = self.handles[handle]
+        if opened.writable:
+            opened.file.flushed = True
+            self.seal(opened.file)
+
+    async def sync(self, number: InodeNumber) -> None:
+        """fsync(2): seal, then wait until all history so far is on disk. Raises OSError."""
+        file = self._open.get(number)
+        if file is not None:
+            self.seal(file)
+        await self.catalog.barrier(Seq(self.catalog.next_seq - 1))
+
+    def release(self, handle: Handle, *, seal: bool = True) -> None:
+        """The last descriptor of an open(2) is closed. Raises OSError; the handle is gone all the same."""
+        opened = self.handles.pop(handle)
+        file = opened.file
+        file.handles -= 1
+        try:
+            if opened.writable:
+                file.writers -= 1
+                mark = self._hot.get(file.inode.number)
+                if mark is not None and not file.writers:
+                    mark.left_s = time.monotonic()
+                if seal:
+                    self.seal(file)
+        finally:
+            if not file.handles:
+                self._close(file)
+
+    def _close(self, file: OpenFile) -> None:
+        inode = file.inode
+        os.close(file.fd)
+        del self._open[inode.number]
+        if inode.nlink == 0:
+            changes: Changes = {}
+            self._erase(changes, inode)
+            self.catalog.commit(changes)
+            self._let_go(inode.content)
+            self._hot.pop(inode.number, None)
+            self._unpin(inode.number)
+
+    # -- for transfers -----------------------------------------------------------------------------------------------
+
+    def source(self, file: FileId, generation: GenerationId) -> Source:
+        """The bytes of one sealed generation of a file. Raises Stale if a newer one is there or its bytes are gone."""
+        name = self.name(file)
+        if name is None or not name.alive:
+            raise errors.Stale("the file was deleted")
+        inode = self.peek(name.inode)
+        opened = self._open.get(name.inode)
+        if inode.generation != generation:
+            raise errors.Stale("a newer generation was sealed")
+        if opened is None or not opened.dirty:
+            return self.content.snapshot(inode.content, inode.sealed_size)
+        pinned = self._pinned.pop(name.inode, None)
+        if pinned is None or pinned.generation != generation:
+            raise errors.Stale("its bytes have changed since; the next seal brings a newer generation")
+        return pinned.source
+
+    def head(self, inode: Inode, length: int = 8192) -> bytes:
+        """The first bytes of a regular file, to tell its media type. b"" where they cannot be read."""
+        opened = self._open.get(inode.number)
+        try:
+            if opened is not None:
+                return os.pread(opened.fd, length, 0)
+            fd = self.content.open(inode.content)
+        except OSError:
+            return b""
+        try:
+            return os.pread(fd, length, 0)
+        finally:
+            os.close(fd)
+
+    def statfs(self) -> Room:
+        return self._space.room()
+
+    # -- background ----------------------------------------------------------------------------------------------------
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Seal late writes and let old hot marks go, once a second."""
+        task_status.started()
+        while True:
+            await trio.sleep(1)
+            self.tick(time.monotonic())
+
+    def tick(self, now_s: float) -> None:
+        """What run() does each second."""
+        for file in [file for file in self._open.values() if file.dirty]:
+            late = file.flushed and now_s - file.written_s >= QUIET_S
+            if late or (file.written_s and now_s - file.dirty_since_s >= LONGEST_S):
+                try:
+                    self.seal(file)
+                except OSError:
+                    log.exception("cannot seal inode %d yet", file.inode.number)
+        gone = [n for n, m in self._hot.items() if m.left_s is not None and now_s - m.left_s >= HOT_KEPT_S]
+        for number in gone:
+            opened = self._open.get(number)
+            if opened is not None and opened.dirty:
+                continue
+            self.catalog.commit({keys.hot(number): None})
+            del self._hot[number]
+            if opened is not None:
+                opened.frozen = self._is_frozen(opened.inode)
+        for number, pinned in list(self._pinned.items()):
+            inode = self.peek(number)
+            wanted = any(self.catalog.get(keys.unsettled(f)) is not None for f in inode.files)
+            if not wanted or inode.generation != pinned.generation:
+                self._unpin(number)
+
+    # -- starting ------------------------------------------------------------------------------------------------------
+
+    def recover(self) -> int:
+        """Before serving: seal what a crash left unsealed, remove what had no name. Returns how many were sealed.
+
+        Blocking, bounded by the number of files that were open for writing.
+        """
+        for key, _ in self._all(keys.ORPHAN):
+            number = InodeNumber(keys.number(key))
+            inode = self.peek(number)
+            changes: Changes = {}
+            self._erase(changes, inode)
+            self.catalog.commit(changes)
+            self._let_go(inode.content)
+        found = {InodeNumber(keys.number(key)): keys.number(value, 0) for key, value in self._all(keys.HOT)}
+        found.update(dict.fromkeys(self.catalog.recovered_hot - found.keys(), 0))
+        return sum(self._reseal(number, content) for number, content in found.items())
+
+    def _all(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
+        rows: list[tuple[bytes, bytes]] = []
+        while part := self.catalog.scan(prefix, rows[-1][0] if rows else b""):
+            rows += part
+        return rows
+
+    def _reseal(self, number: InodeNumber, content: int) -> bool:
+        changes: Changes = {keys.hot(number): None}
+        try:
+            inode = self.peek(number)
+        except errors.NoEntry:
+            self.catalog.commit(changes)
+            return False
+        if content not in (0, inode.content):
+            self.catalog.commit(changes)
+            return False
+        try:
+            fd = self.content.open(inode.content)
+        except FileNotFoundError:  # a power cut before the first sync of a file that nobody had fsynced
+            fd = self.content.create(inode.content)
+        try:
+            found = os.fstat(fd)
+        finally:
+            os.close(fd)
+        seq = self.catalog.next_seq
+        if found.st_size != inode.size:
+            inode.mtime_ns = max(inode.mtime_ns, found.st_mtime_ns)
+        inode.size = inode.sealed_size = found.st_size
+        inode.blocks, inode.generation = found.st_blocks, GenerationId(seq)
+        inode.sealed_mtime_ns = inode.mtime_ns
+        for name in inode.files:
+            self.mark(changes, name, "recovered")
+        changes[keys.inode(number)] = pack_inode(inode)
+        self.catalog.commit(changes)
+        self.content.sealed(inode.content, seq, found.st_size)
+        return True

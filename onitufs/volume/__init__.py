@@ -1,4 +1,4 @@
-"""One local file tree: names and bytes, and when they are on disk. Joins catalog and content; knows no kernel, no entry."""
+"""One local file tree: names and bytes, and when they are on disk. Knows neither the kernel nor any service."""
 
 from .volume import Volume
 

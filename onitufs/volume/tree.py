@@ -515,7 +515,7 @@ class Tree:
         mtime_ns: int | None = None,
         ctime_ns: int | None = None,
     ) -> Inode:
-        """chmod, chown, utimensat. `mode`: permission bits only are taken. ctime is now unless given. Raises NoEntry."""
+        """chmod, chown, utimensat. Of `mode` only permission bits. ctime is now unless given. Raises NoEntry."""
         inode = self.inode(number)
         kept = (inode.mode, inode.mtime_ns)
         if mode is not None:
@@ -546,8 +546,7 @@ class Tree:
 
     def forget(self, number: InodeNumber) -> None:
         """The kernel holds the inode no more."""
-        if not self._is_open(number):
-            self._live.pop(number, None)
+        self._live.pop(number, None)
 
     # -- extended attributes, xattr(7) -------------------------------------------------------------------------------
 

@@ -48,6 +48,7 @@ class Volume(Tree):
         self._next_handle = 1
         self._hot: dict[InodeNumber, HotMark] = {}
         self._pinned: dict[InodeNumber, Pinned] = {}
+        self._forgotten: set[InodeNumber] = set()  # by the kernel, while open
 
     # -- opening ---------------------------------------------------------------------------------------------------
 
@@ -120,6 +121,12 @@ class Volume(Tree):
     def _is_open(self, number: InodeNumber) -> bool:
         return number in self._open
 
+    def forget(self, number: InodeNumber) -> None:
+        if number in self._open:
+            self._forgotten.add(number)
+        else:
+            self._live.pop(number, None)
+
     def _is_frozen(self, inode: Inode) -> bool:
         mark = self._hot.get(inode.number)
         return inode.generation != 0 and (mark is None or mark.content != inode.content)
@@ -163,8 +170,7 @@ class Volume(Tree):
         except OSError:
             self._mark_incomplete(inode)
             raise
-        if offset + done > inode.size:
-            inode.size = offset + done
+        inode.size = max(inode.size, offset + done)
         inode.mtime_ns = inode.ctime_ns = self.now_ns()
         file.written_s = time.monotonic()
         return done
@@ -305,6 +311,9 @@ class Volume(Tree):
         inode = file.inode
         os.close(file.fd)
         del self._open[inode.number]
+        if inode.number in self._forgotten:
+            self._forgotten.discard(inode.number)
+            self._live.pop(inode.number, None)
         if inode.nlink == 0:
             changes: Changes = {}
             self._erase(changes, inode)

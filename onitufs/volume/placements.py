@@ -1,0 +1,70 @@
+"""Copies: what each entry is known to hold, and what stands where on it."""
+
+from collections.abc import Iterable
+
+from onitufs.catalog import keys
+from onitufs.catalog.records import pack_copy, unpack_copy
+from onitufs.catalog.store import Catalog
+from onitufs.model.copies import Copy, Place
+from onitufs.model.errors import Gone
+from onitufs.model.ids import PARKING, ROOT_FILE, EntryName, FileId
+
+from .tree import Changes
+
+
+class Placements:
+    """The Copies in a Catalog, by file and by place on an entry. Plain calls; nothing waits."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def of(self, file: FileId) -> dict[EntryName, Copy]:
+        """A file's Copies by entry, also on entries that the setup no longer names."""
+        found = (unpack_copy(value) for _, value in self._catalog.scan(keys.copies(file)))
+        return {copy.entry: copy for copy in found}
+
+    def get(self, file: FileId, entry: EntryName) -> Copy | None:
+        value = self._catalog.get(keys.copy(file, entry))
+        return None if value is None else unpack_copy(value)
+
+    def at(self, entry: EntryName, place: Place) -> Copy | None:
+        """The Copy that stands at a place on an entry."""
+        value = self._catalog.get(keys.remote(entry, place.parent, place.name))
+        return None if value is None else self.get(FileId(keys.number(value, 0)), entry)
+
+    def has_children(self, entry: EntryName, directory: FileId) -> bool:
+        """Whether any Copy stands in this directory on the entry."""
+        return bool(self._catalog.scan(keys.remotes(entry, directory), limit=1))
+
+    def on(self, entry: EntryName, after: bytes = b"", limit: int = 500) -> list[tuple[bytes, FileId]]:
+        """Up to `limit` file ids with a Copy on the entry; `after`: the last key given, to go on."""
+        prefix = keys.remotes(entry, FileId(0))[:-8]
+        rows = self._catalog.scan(prefix, after or prefix, limit)
+        return [(key, FileId(keys.number(value, 0))) for key, value in rows]
+
+    def path(self, entry: EntryName, place: Place) -> tuple[bytes, ...]:
+        """Where a place is below the entry's root, now. Raises Gone if a directory above it has no Copy there."""
+        parts = [place.name]
+        parent = place.parent
+        while parent not in (ROOT_FILE, PARKING):
+            above = self.get(parent, entry)
+            if above is None:
+                raise Gone(f"a directory above {place.name!r} is not on {entry}")
+            parts.append(above.place.name)
+            parent = above.place.parent
+        if parent == PARKING:
+            parts += [b"parked", b".onitufs"]
+        return tuple(reversed(parts))
+
+    def write(self, changes: Changes, *, removed: Iterable[Copy] = (), put: Iterable[Copy] = ()) -> None:
+        """Add to `changes` that some Copies are gone and that others are now as given, by file and by place."""
+        put = list(put)
+        for copy in [*removed, *(old for new in put if (old := self.get(new.file, new.entry)) is not None)]:
+            place = keys.remote(copy.entry, copy.place.parent, copy.place.name)
+            here = self._catalog.get(place)
+            if here is not None and keys.number(here, 0) == copy.file:
+                changes[place] = None
+            changes[keys.copy(copy.file, copy.entry)] = None
+        for copy in put:
+            changes[keys.copy(copy.file, copy.entry)] = pack_copy(copy)
+            changes[keys.remote(copy.entry, copy.place.parent, copy.place.name)] = copy.file.to_bytes(8, "big")

@@ -38,7 +38,7 @@ class Daemon:
         return f"{self.pid}.socket"
 
 
-class Elsewhere(OnituError):
+class _NotRunning(OnituError):
     """The record of a daemon that has gone, or something that is no record."""
 
 
@@ -61,9 +61,7 @@ def state_directory(name: str) -> str:
 def _as_file_name(name: str) -> str:
     """A setup's name as one safe, visible file name; different names stay different."""
     quoted = "".join(c if c.isprintable() and c not in "/%" else "".join(f"%{b:02X}" for b in c.encode()) for c in name)
-    if not quoted or quoted.startswith("."):
-        quoted = f"%2E{quoted[1:]}"
-    return quoted if len(os.fsencode(quoted)) <= 255 else os.fsdecode(os.fsencode(quoted)[:255])
+    return f"%2E{quoted[1:]}" if quoted.startswith(".") else quoted or "%"
 
 
 def start_time(pid: int) -> int | None:
@@ -179,7 +177,7 @@ def _in_directory(path: str, uid: int) -> list[Daemon]:
                 continue
             try:
                 found.append(_read(path, fd, name, uid))
-            except (OSError, Elsewhere):
+            except (OSError, _NotRunning):
                 if uid == os.geteuid():
                     _remove(fd, int(stem))
     finally:
@@ -200,9 +198,9 @@ def _read(directory: str, fd: int, name: str, uid: int) -> Daemon:
             uid=uid,
         )  # fmt: skip
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise Elsewhere(f"{directory}/{name}: not a record") from None
+        raise _NotRunning(f"{directory}/{name}: not a record") from None
     if start_time(daemon.pid) != daemon.started:
-        raise Elsewhere(f"{directory}/{name}: its process has gone")
+        raise _NotRunning(f"{directory}/{name}: its process has gone")
     return daemon
 
 
@@ -217,7 +215,11 @@ def find(path: str | None) -> tuple[Daemon, bytes | None]:
 
     Without a path: the only daemon that runs, and None. Raises NoDaemon, saying what to do.
     """
-    daemons = running()
+    return choose(running(), path)
+
+
+def choose(daemons: list[Daemon], path: str | None) -> tuple[Daemon, bytes | None]:
+    """As find(), out of these daemons."""
     if path is None:
         if len(daemons) == 1:
             return daemons[0], None

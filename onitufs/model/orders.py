@@ -13,7 +13,9 @@ class Put:
 
     `had`: this file's own Copy, if any; it is at `place` unless this is a takeover. `replaces`: the Copy of another
     file that holds `place` now. At most one remote object stands at `place`; the driver replaces it only if its rev is
-    still the one in that Copy. `missing`: directories to make first, outermost first.
+    still the one in that Copy. In a takeover the object of `had` is left where it is. Of a directory, `replaces` is a
+    dead directory's Copy: it is there already, with all in it, and stays as it is. `missing`: directories to make
+    first, outermost first.
     """
 
     entry: EntryName
@@ -69,7 +71,8 @@ Order = Put | Move | Delete | SetAttributes
 class Done:
     """The entry confirmed an order. `state` is None after a Delete.
 
-    `made`: file ids of `missing` directories that were made now, with True, or found, with False.
+    `made`: file ids of `missing` directories, and of the file itself where a directory was put, that were made now,
+    with True, or found, with False.
     `kept`: name under which a foreign object, found in the way, was kept on the entry (a conflict); b"" if none.
     `remains`: of a Delete of a directory, that it was not empty or not ours and was left there.
     """

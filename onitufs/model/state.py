@@ -68,7 +68,8 @@ class EntryView:
 class FileState:
     """One file id: what is wanted and what is there.
 
-    `generation`: of a file the last sealed one, 0 if there is none; of a symlink its inode number; of a directory 0.
+    `generation`: of a file the last sealed one, 0 if there is none; of a symlink what its inode says, never 0; of a
+    directory 0.
     `durable`: the generation (of the rest: the name) would survive a power cut. `complete`: no failed write-back left
     holes. `size` and `mtime_ns` belong to the generation, unless times were set since without a write.
     `place`: where it stands in the mount, None if dead (or the root). `depth`: directories above it, 0 in the root.
@@ -107,7 +108,7 @@ class Decision:
     `waits_for`: these files stand in the way. Ask each of them once, when this file begins to wait for it, and this
     one again whenever a Copy of one of them has changed.
     `needs`: directories that must get a Copy on an entry before anything can go on: remember that (EntryView.needed)
-    until it has one, and ask about the directory.
+    until it has one or is dead, and ask about the directory.
     `problems`: for people, one line each: what keeps it from being placed and does not pass by itself.
     """
 

@@ -20,6 +20,7 @@ SUBTREE = b"s"  # directory inode -> resume key: everything below is to be asked
 XATTR = b"x"  # inode, name -> value
 HOT = b"h"  # inode -> content id: bytes under its sealed generation may have changed
 ORPHAN = b"o"  # inode -> b"": no name left, still open when it was written
+LOCAL = b"l"  # file id -> b"": placed nowhere, by the rules
 META = b"m"  # name -> value
 
 
@@ -60,6 +61,10 @@ def remote(entry: EntryName, parent: FileId, name: bytes) -> bytes:
 
 def unsettled(file: FileId) -> bytes:
     return UNSETTLED + _pack(file)
+
+
+def local(file: FileId) -> bytes:
+    return LOCAL + _pack(file)
 
 
 def subtree(directory: InodeNumber) -> bytes:

@@ -1,0 +1,67 @@
+"""Changes that are not in LMDB yet, with what scans need to see them in order."""
+
+import enum
+from bisect import bisect_right
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from . import keys
+
+_BY_NUMBER = frozenset(table[0] for table in (keys.DIRENT, keys.COPY, keys.XATTR))
+_REMOTE = keys.REMOTE[0]
+_ID_END = 9  # one byte for the table, eight for a number
+
+
+class Missing(enum.Enum):
+    MISSING = enum.auto()
+
+
+MISSING: Final[Literal[Missing.MISSING]] = Missing.MISSING
+"""No change of this key here: ask the next older table. (None is a change: the key was deleted.)"""
+
+
+def _group_length(key: bytes) -> int:
+    """How much of a key names the group that is scanned together: a directory, a file's Copies, a whole small table."""
+    table = key[0]
+    if table in _BY_NUMBER:
+        return _ID_END
+    if table == _REMOTE:
+        end = key.find(b"\0")
+        return end + _ID_END if end > 0 else len(key) + 1
+    return 1
+
+
+class Memtable:
+    """Key -> value or None (deleted). `changes` may be read directly; only `update` may write it."""
+
+    __slots__ = ("_groups", "changes")
+
+    def __init__(self) -> None:
+        self.changes: dict[bytes, bytes | None] = {}
+        self._groups: dict[bytes, list[bytes]] = {}
+
+    def update(self, changes: Mapping[bytes, bytes | None]) -> None:
+        mine = self.changes
+        for key, value in changes.items():
+            if key not in mine:
+                group = key[: _group_length(key)]
+                members = self._groups.get(group)
+                if members is None:
+                    self._groups[group] = [key]
+                else:
+                    members.append(key)
+            mine[key] = value
+
+    def keys_after(self, prefix: bytes, after: bytes) -> list[bytes]:
+        """Changed keys that begin with `prefix` and are larger than `after`, in order, deleted ones included."""
+        length = _group_length(prefix)
+        if len(prefix) >= length:
+            members = self._groups.get(prefix[:length])
+            if members is None:
+                return []
+            members.sort()  # sorted but for what was added since: nearly free
+            if len(prefix) > length:
+                members = [key for key in members if key.startswith(prefix)]
+        else:
+            members = sorted(key for group, some in self._groups.items() if group.startswith(prefix) for key in some)
+        return members[bisect_right(members, after) :]

@@ -10,7 +10,7 @@ class Match:
     """What a rule covers: every condition that is set must hold; within a list, one is enough.
 
     Paths are text with undecodable bytes as surrogates. `paths`: prefixes at component boundaries, each beginning with
-    "/"; one that ends in "/" does not cover that directory itself. `globs`: see referee/globs.py. `media_types`:
+    "/"; one that ends in "/" does not cover that directory itself. `globs`: see globs.py. `media_types`:
     lower case, a part may be "*". Sizes in bytes and ages in seconds, both ends included.
     """
 

@@ -71,6 +71,10 @@ class NoEntry(FileError):
     """ENOENT"""
 
 
+class NoInode(NoEntry):
+    """ESTALE: nothing has this inode number any more. (By name the file may well be there, under a new one.)"""
+
+
 class Exists(FileError):
     """EEXIST"""
 
@@ -101,6 +105,10 @@ class NoSpace(FileError):
 
 class NoAttribute(FileError):
     """ENODATA"""
+
+
+class NotSupported(FileError):
+    """EOPNOTSUPP"""
 
 
 class TooManyLinks(FileError):

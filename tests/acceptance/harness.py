@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -45,11 +46,12 @@ class Onitu:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("XDG_", "GIT_"))}
         return kept | {"HOME": str(self.home), "LC_ALL": "C.UTF-8"}
 
-    def run(self, *command: str | Path, timeout: float = 120, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: str | Path, timeout: float = 120, text: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """`onitufs COMMAND...`, whatever its exit status."""
         return subprocess.run(
-            [ONITUFS, *map(str, command)], input=text, stdin=None if text is not None else subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=timeout, env=self.environment, cwd=self.base, check=False,
+            [ONITUFS, *map(str, command)], input=text or "", capture_output=True, text=True, timeout=timeout, env=self.environment, cwd=self.base, check=False,
         )  # fmt: skip
 
     def ok(self, *command: str | Path, timeout: float = 120) -> str:
@@ -83,7 +85,9 @@ class Onitu:
 
     def log(self) -> str:
         """The daemon's own log: the last of it."""
-        texts = [path.read_text(errors="replace")[-20_000:] for path in sorted(self.state.rglob("*.log*")) if path.is_file()]
+        texts = [
+            path.read_text(errors="replace")[-20_000:] for path in sorted(self.state.rglob("*.log*")) if path.is_file()
+        ]
         return "\n".join(texts)
 
     def close(self) -> None:
@@ -102,8 +106,6 @@ class Onitu:
 
 def end(pid: int, how: signal.Signals, timeout_s: float = 60) -> None:
     """Send a signal and wait until the process, which need not be our child, has gone. Raises ProcessLookupError."""
-    import select
-
     fd = os.pidfd_open(pid)
     try:
         signal.pidfd_send_signal(fd, how)
@@ -113,11 +115,13 @@ def end(pid: int, how: signal.Signals, timeout_s: float = 60) -> None:
         os.close(fd)
 
 
-def run(*command: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None, text: str | None = None) -> str:
+def run(
+    *command: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None, text: str | None = None
+) -> str:
     """Run a program, which has to succeed; what it printed."""
     done = subprocess.run(
-        [str(part) for part in command], cwd=cwd, env=env, input=text, stdin=None if text is not None else subprocess.DEVNULL,
-        capture_output=True, text=True, timeout=240, check=False,
+        [str(part) for part in command], cwd=cwd, env=env, input=text or "", capture_output=True, text=True, timeout=240,
+        check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout

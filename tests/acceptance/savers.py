@@ -32,7 +32,13 @@ def prepared(scratch: Path, content: bytes) -> Path:
     return scratch
 
 
-def write(path: Path | str, content: bytes, flags: int = os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode: int = 0o644, sync: bool = False) -> None:
+def write(
+    path: Path | str,
+    content: bytes,
+    flags: int = os.O_WRONLY | os.O_CREAT | os.O_TRUNC,
+    mode: int = 0o644,
+    sync: bool = False,
+) -> None:
     fd = os.open(path, flags, mode)
     try:
         for start in range(0, len(content), 8192):
@@ -49,8 +55,18 @@ def write(path: Path | str, content: bytes, flags: int = os.O_WRONLY | os.O_CREA
 def _vim(path: Path, content: bytes, scratch: Path, *settings: str) -> None:
     source = prepared(scratch, content)
     # The swap file lies beside the file, as it does by default, and is what an editor session leaves behind last.
-    commands = ["set swapfile directory=. writebackup", *settings, "%d _", f"0r {source}", "$d _", "preserve", "wq!"]
-    run("vim", "-u", "NONE", "-N", "-es", path, *(part for command in commands for part in ("-c", command)), cwd=path.parent)
+    start = "set swapfile directory=. writebackup backupskip="
+    commands = [start, *settings, "%d _", f"0r {source}", "g/^$/d _", "preserve", "wq!"]
+    run(
+        "vim",
+        "-u",
+        "NONE",
+        "-N",
+        "-es",
+        path,
+        *(part for command in commands for part in ("-c", command)),
+        cwd=path.parent,
+    )
 
 
 @way

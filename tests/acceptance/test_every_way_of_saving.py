@@ -15,7 +15,9 @@ NAME = "report, final.txt"
 
 
 def text(way: str, round_: str, lines: int) -> bytes:
-    return b"".join(f"{way} {round_} {n} {hashlib.md5(f'{round_}{n}'.encode()).hexdigest()}\n".encode() for n in range(lines))
+    return b"".join(
+        f"{way} {round_} {n} {hashlib.md5(f'{round_}{n}'.encode()).hexdigest()}\n".encode() for n in range(lines)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -186,7 +186,7 @@ def _in_directory(path: str, uid: int) -> list[Daemon]:
 
 
 def _read(directory: str, fd: int, name: str, uid: int) -> Daemon:
-    """One record, if its process lives. What another user wrote is only believed as far as it goes: text and numbers."""
+    """One record, if its process lives. Of what another user wrote only the types are sure."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with open(os.open(name, flags, dir_fd=fd), "rb") as file:
         raw = file.read(64 * 1024)
@@ -245,8 +245,10 @@ def resolved(path: str) -> str:
 
 
 def _inside(mount: str, path: str) -> str | None:
-    if path == mount or mount == "/":
-        return path if mount == "/" else "/"
+    if mount == "/":
+        return path
+    if path == mount:
+        return "/"
     return path[len(mount) :] if path.startswith(mount + "/") else None
 
 
@@ -257,7 +259,7 @@ def _why_none(path: str, absolute: str) -> str:
         if os.geteuid() not in (0, mount.uid):
             return f"{path}: the mount at {mount.point} belongs to uid {mount.uid}: only that user and root may ask"
         return (
-            f"{path}: the daemon of {mount.point} is not there any more: `onitufs umount {mount.point}` clears the mount,"
-            f" `onitufs mount {mount.source} {mount.point}` starts it again with all that was saved"
+            f"{path}: the daemon of {mount.point} is gone: `onitufs mount {mount.source} {mount.point}` starts it again"
+            f" with all that was saved, `onitufs umount {mount.point}` only clears the mount"
         )
     return f"{path}: not in a mount of onitufs: `onitufs mount SETUP MOUNTPOINT` makes one"

@@ -27,9 +27,7 @@ FAREWELL_S = 2.0  # how long the answer to `stop` may hold up the end of the dae
 Send = Callable[[protocol.Fields], Awaitable[None]]
 
 
-async def serve(
-    service: Service, *, state: str, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-) -> None:
+async def serve(service: Service, *, state: str, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
     """Answer clients until cancelled; they can find us when task_status.started() was called.
 
     Raises StateError or OSError if the socket cannot be made. Cancelled: socket and record are removed.

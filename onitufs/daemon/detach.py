@@ -24,11 +24,12 @@ Message = dict[str, object]
 
 
 class NotStarted(OnituError):
-    """The daemon did not come up; str() and `exit_status` are its own where it could still tell."""
+    """The daemon did not come up. `problems` (lines for a person) and `exit_status` are its own where it could tell."""
 
     def __init__(self, message: str, exit_status: Exit) -> None:
         super().__init__(message)
         self.exit_status = exit_status
+        self.problems = message.splitlines()
 
 
 # -- the caller's half ----------------------------------------------------------------------------------------------
@@ -43,7 +44,7 @@ def start(module: str, arguments: list[str], *, patience_s: float = PATIENCE_S) 
     readable, writable = os.pipe()
     stdio = os.memfd_create("onitufs-stdio")  # what is said before there is a log
     try:
-        daemon = subprocess.Popen(
+        daemon = subprocess.Popen(  # noqa: S603
             # -P: nothing is imported from the current directory
             [sys.executable, "-P", "-m", module, *arguments, "--ready-fd", str(writable)],
             stdin=subprocess.DEVNULL, stdout=stdio, stderr=stdio, cwd="/", start_new_session=True,
@@ -139,8 +140,9 @@ class Caller:
     def ready(self) -> None:
         self._say({"ready": True}, last=True)
 
-    def failed(self, message: str, exit_status: Exit) -> None:
-        self._say({"error": message, "exit": int(exit_status)}, last=True)
+    def failed(self, message: str, exit_status: int) -> None:
+        known = exit_status in set(Exit)
+        self._say({"error": message, "exit": int(exit_status if known else Exit.BUG)}, last=True)
 
     def _say(self, message: Message, *, last: bool = False) -> None:
         if self._fd is None:

@@ -111,6 +111,10 @@ class NotSupported(FileError):
     """EOPNOTSUPP"""
 
 
+class NotOffered(FileError):
+    """ENOSYS: no call of this kind works in this mount; the kernel will not ask again."""
+
+
 class TooManyLinks(FileError):
     """EMLINK"""
 

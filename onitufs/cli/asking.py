@@ -24,7 +24,7 @@ def mount_option(function: Function) -> Function:
     )(function)
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """Seconds as a plain number, or as a setup says a duration."""
 
     name = "duration"
@@ -38,7 +38,7 @@ class Duration(click.ParamType):
             self.fail(f"{value!r}: {error}", param, ctx)
 
 
-class Size(click.ParamType):
+class Size(click.ParamType[int]):
     """Bytes, as a setup says a size."""
 
     name = "size"

@@ -43,13 +43,13 @@ def _run(setup: str, point: str, options: MountOptions, state: str | None, calle
 
     import trio
 
-    import onitufs.setup
-    from onitufs import daemon
+    from onitufs import __version__
     from onitufs.control.server import serve
-    from onitufs.daemon import logs
+    from onitufs.daemon import core, logs
     from onitufs.daemon.sdnotify import notify
+    from onitufs.setup import load
 
-    name = onitufs.setup.load(Path(setup)).name
+    name = load(Path(setup)).name
     directory = Path(state if state is not None else runtime.state_directory(name))
     _make_private(directory)
     written = logs.start(directory / "log", stderr=not caller.waits, debug=bool(os.environ.get("ONITUFS_DEBUG")))
@@ -60,18 +60,17 @@ def _run(setup: str, point: str, options: MountOptions, state: str | None, calle
         caller.ready()
         notify("READY=1")
 
-    log.info(
-        "starting", extra={"setup": setup, "mount": point, "state": str(directory), "version": onitufs.__version__}
-    )
+    log.info("starting", extra={"setup": setup, "mount": point, "state": str(directory), "version": __version__})
     try:
         trio.run(
             partial(
-                daemon.run,
+                core.run,
                 Path(setup),
                 Path(point),
                 options=options,
                 state=directory,
-                serve=partial(serve, state=str(directory)),
+                log_path=written,
+                serve=serve,
                 ready=ready,
             )
         )

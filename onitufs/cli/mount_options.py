@@ -43,7 +43,7 @@ def parse(options: MountOptions, given: Iterable[str]) -> tuple[MountOptions, st
         elif name in ("uid", "gid") and equals:
             if not value.isdecimal():
                 raise click.BadParameter(f"{name}= takes a number, not {value!r}", param_hint="-o")
-            options = replace(options, **{name: int(value)})
+            options = replace(options, uid=int(value)) if name == "uid" else replace(options, gid=int(value))
         elif name == "state" and value:
             state = value
         elif not (

@@ -1,5 +1,7 @@
 """`onitufs scrub`"""
 
+import sys
+
 import click
 
 from onitufs.model.errors import Exit
@@ -24,7 +26,7 @@ Examples:
 @mount_option
 @json_option
 def command(entry: str | None, mount: str | None, as_json: bool) -> int:
-    on_terminal = click.get_text_stream("stderr").isatty() and not as_json
+    on_terminal = sys.stderr.isatty() and not as_json
     wrong = checked = 0
     with whole_mount(mount) as daemon:
         for answer in daemon.stream("scrub", entry=entry):

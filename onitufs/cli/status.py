@@ -1,5 +1,6 @@
 """`onitufs status`"""
 
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -59,7 +60,7 @@ def _entry(entry: Mapping[str, Any]) -> list[str]:
     work = f"{entry.get('queued', 0)} queued" + (f", {busy} running" if busy else "")
     return [
         show.text(entry, "name"), show.text(entry, "driver"), show.text(entry, "health"),
-        f"{show.files(entry.get('placed', 0))} placed", work, since,
+        work, since,
     ]  # fmt: skip
 
 
@@ -70,7 +71,7 @@ def _remedy(fields: Mapping[str, Any]) -> str:
 def _watch(glances: Iterator[Mapping[str, Any]], as_json: bool) -> int:
     last: Mapping[str, Any] = {"verdict": "pending"}
     try:
-        if as_json or not click.get_text_stream("stdout").isatty():
+        if as_json or not sys.stdout.isatty():
             before = None
             for last in glances:
                 if as_json:

@@ -36,7 +36,7 @@ def _lines(answer: Mapping[str, Any]) -> Iterator[str]:
     yield f"{show.path(answer)}: {', '.join(fact for fact in facts if fact)}"
     rows = []
     if answer.get("here"):
-        rows.append(["here", show.size(answer["here"]), "", ""])
+        rows.append(["here", "current", "in the local store", ""])
     copies = answer.get("copies", [])
     for copy in copies:
         verified = f"verified {show.text(copy, 'verified')}" if copy.get("verified") else ""

@@ -1,6 +1,5 @@
 """The asking end of the control socket: blocking, with nothing but the standard library."""
 
-import contextlib
 import os
 import socket
 import struct
@@ -97,10 +96,9 @@ class Conversation:
             fields = protocol.decode(self._line(patience_s))
         except protocol.Garbled as error:
             raise NoDaemon(f"{self._who}: {error}") from error
-        if isinstance(error := fields.get("error"), dict):
-            with contextlib.suppress(ValueError, TypeError):
-                raise Refused(str(error.get("message")), Exit(error.get("exit")))
-            raise Refused(str(error.get("message")), Exit.BUG)
+        if isinstance(refusal := fields.get("error"), dict):
+            number = refusal.get("exit")
+            raise Refused(str(refusal.get("message")), Exit(number) if number in set(Exit) else Exit.BUG)
         if fields.get("end"):
             return None
         if not isinstance(answer := fields.get("ok"), dict):

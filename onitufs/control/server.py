@@ -46,7 +46,8 @@ async def serve(service: Service, *, state: str, task_status: trio.TaskStatus[No
                 with runtime.registered(
                     setup=str(glance["setup"]), name=str(glance["name"]), mount=str(glance["mount"]), state=state
                 ):
-                    await trio.serve_listeners(converse, [listener], task_status=task_status)
+                    task_status.started()  # clients that come now wait in the socket's queue
+                    await trio.serve_listeners(converse, [listener])
         finally:
             with contextlib.suppress(OSError):
                 os.unlink(name, dir_fd=directory)

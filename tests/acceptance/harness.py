@@ -51,8 +51,15 @@ class Onitu:
     ) -> subprocess.CompletedProcess[str]:
         """`onitufs COMMAND...`, whatever its exit status."""
         return subprocess.run(
-            [ONITUFS, *map(str, command)], input=text or "", capture_output=True, text=True, timeout=timeout, env=self.environment, cwd=self.base, check=False,
-        )  # fmt: skip
+            [ONITUFS, *map(str, command)],
+            input=text or "",
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=self.environment,
+            cwd=self.base,
+            check=False,
+        )
 
     def ok(self, *command: str | Path, timeout: float = 120) -> str:
         """`onitufs COMMAND...`, which has to succeed; what it printed."""
@@ -120,8 +127,14 @@ def run(
 ) -> str:
     """Run a program, which has to succeed; what it printed."""
     done = subprocess.run(
-        [str(part) for part in command], cwd=cwd, env=env, input=text or "", capture_output=True, text=True, timeout=240,
+        [str(part) for part in command],
+        cwd=cwd,
+        env=env,
+        input=text or "",
+        capture_output=True,
+        text=True,
+        timeout=240,
         check=False,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout

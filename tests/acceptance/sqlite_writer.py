@@ -1,4 +1,4 @@
-"""Commits one row after another until it is killed: `sqlite_writer.py DATABASE JOURNAL_MODE`; prints each that is in."""
+"""Commits row after row until it is killed, printing each that is in: `sqlite_writer.py DATABASE JOURNAL_MODE`."""
 
 import sqlite3
 import sys

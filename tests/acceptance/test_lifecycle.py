@@ -1,0 +1,296 @@
+"""Mounting, asking, ending: what each command says, and with which status, from the first mount to the last."""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from .conftest import Maker
+from .harness import ONITUFS, Onitu, end
+from .trees import files
+
+FINE, USAGE, NO_SUCH, NO_DAEMON, PENDING, TIMED_OUT, RUNNING = 0, 2, 3, 4, 5, 9, 10
+
+
+def pause(onitu: Onitu, entry: str = "b") -> None:
+    onitu.ok("entry", "pause", entry, "--mount", onitu.mnt)
+
+
+def resume(onitu: Onitu, entry: str = "b") -> None:
+    onitu.ok("entry", "resume", entry, "--mount", onitu.mnt)
+
+
+def one_line(text: str) -> str:
+    assert text.endswith("\n")
+    assert text.count("\n") == 1, text
+    return text
+
+
+def test_mount_ask_unmount_and_mount_again(new_onitu: Maker) -> None:
+    onitu = new_onitu()
+    onitu.mount()
+    assert os.path.ismount(onitu.mnt)
+    assert onitu.ok("status", onitu.mnt).startswith("SAFE")
+    (onitu.mnt / "x").mkdir()
+    (onitu.mnt / "x/report.txt").write_text("saved\n")
+    assert "SAFE" in onitu.ok("wait", onitu.mnt)
+    said = onitu.ok("whereis", onitu.mnt / "x/report.txt")
+    assert "a " in said
+    assert "b " in said
+    onitu.umount()
+    assert not os.path.ismount(onitu.mnt)
+    assert os.listdir(onitu.mnt) == []
+    assert onitu.run("status", onitu.mnt).returncode == NO_DAEMON
+    assert not Path(f"/proc/{onitu.pid}").exists()
+    onitu.mount()
+    assert (onitu.mnt / "x/report.txt").read_text() == "saved\n"
+    assert onitu.status()["verdict"] == "safe"
+
+
+def test_status_json(onitu: Onitu) -> None:
+    (onitu.mnt / "f").write_bytes(b"12345")
+    onitu.wait()
+    status = onitu.status()
+    assert status["v"] == 1
+    assert (status["verdict"], status["mount"], status["name"]) == ("safe", str(onitu.mnt), "acceptance")
+    assert (status["files"]["all"], status["files"]["pending"], status["files"]["failing"]) == (1, 0, 0)
+    assert {entry["name"]: entry["health"] for entry in status["entries"]} == {"a": "up", "b": "up"}
+
+
+def test_pending_is_said_waited_for_and_ends(onitu: Onitu) -> None:
+    """An entry that is paused: status ends with 5, wait with 9 when its time is up; resumed, both with 0."""
+    pause(onitu)
+    (onitu.mnt / "f.txt").write_text("waiting")
+    status = onitu.run("status", onitu.mnt)
+    assert status.returncode == PENDING
+    assert "1 pending" in status.stdout.splitlines()[0]
+    timed_out = onitu.run("wait", onitu.mnt / "f.txt", "--timeout", "1")
+    assert timed_out.returncode == TIMED_OUT
+    where: dict[str, Any] = json.loads(onitu.ok("whereis", onitu.mnt / "f.txt", "--json"))
+    assert where["state"] == "pending"
+    assert sorted(where["wanted"]) == ["a", "b"]
+    assert [copy["entry"] for copy in where["copies"]] in ([], ["a"])
+    resume(onitu)
+    onitu.ok("wait", onitu.mnt / "f.txt")
+    assert onitu.run("status", onitu.mnt).returncode == FINE
+    assert (onitu.roots["b"] / "f.txt").read_text() == "waiting"
+
+
+def test_a_pause_lasts_over_a_restart(onitu: Onitu) -> None:
+    pause(onitu)
+    (onitu.mnt / "f.txt").write_text("waiting")
+    onitu.kill()
+    onitu.mount()
+    assert {entry["name"]: entry["health"] for entry in onitu.status()["entries"]}["b"] == "paused"
+    assert onitu.run("wait", onitu.mnt, "--timeout", "1").returncode == TIMED_OUT
+    assert files(onitu.roots["b"]) == {}
+    resume(onitu)
+    onitu.wait()
+
+
+def test_umount_now_leaves_a_durable_queue(onitu: Onitu) -> None:
+    pause(onitu)
+    (onitu.mnt / "f.txt").write_text("later")
+    onitu.umount("--now")
+    assert not os.path.ismount(onitu.mnt)
+    assert files(onitu.roots["b"]) == {}
+    onitu.mount()
+    resume(onitu)
+    onitu.wait()
+    assert (onitu.roots["b"] / "f.txt").read_text() == "later"
+
+
+def test_umount_with_a_time_limit_says_what_is_left(onitu: Onitu) -> None:
+    pause(onitu)
+    (onitu.mnt / "f.txt").write_text("later")
+    done = onitu.run("umount", onitu.mnt, "--timeout", "1")
+    assert done.returncode == TIMED_OUT
+    assert "1 file" in done.stdout
+    assert not os.path.ismount(onitu.mnt)
+
+
+def test_umount_of_a_mount_in_use_names_who_uses_it(onitu: Onitu) -> None:
+    """Nothing is changed by it, and it goes once the user of it has gone."""
+    (onitu.mnt / "d").mkdir()
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, cwd=onitu.mnt / "d") as user:
+        busy = onitu.run("umount", onitu.mnt)
+        assert busy.returncode == NO_DAEMON
+        assert f"pid {user.pid}" in busy.stderr
+        assert onitu.ok("status", onitu.mnt).startswith("SAFE")
+        (onitu.mnt / "d/still").write_text("works")
+        user.communicate()
+    onitu.umount()
+    assert not os.path.ismount(onitu.mnt)
+
+
+def test_sigterm_unmounts_and_keeps_what_waits(new_onitu: Maker) -> None:
+    """In the foreground, as a service manager runs it: SIGTERM ends it with status 0."""
+    onitu = new_onitu()
+    command = [ONITUFS, "mount", onitu.setup, onitu.mnt, "--state", onitu.state, "--foreground"]
+    with subprocess.Popen(command, env=onitu.environment, stderr=subprocess.PIPE, text=True) as daemon:
+        onitu.mounted_before.add(daemon.pid)
+        assert daemon.stderr is not None
+        while not os.path.ismount(onitu.mnt):  # its log on stderr grows while it starts
+            assert daemon.stderr.readline(), "it ended instead of mounting"
+        pause(onitu)
+        (onitu.mnt / "f.txt").write_text("kept")
+        daemon.send_signal(signal.SIGTERM)
+        daemon.communicate(timeout=60)
+        assert daemon.returncode == 0
+    assert not os.path.ismount(onitu.mnt)
+    onitu.mount()
+    assert (onitu.mnt / "f.txt").read_text() == "kept"
+    resume(onitu)
+    onitu.wait()
+    assert (onitu.roots["b"] / "f.txt").read_text() == "kept"
+
+
+def test_sigterm_of_the_background_daemon(onitu: Onitu) -> None:
+    (onitu.mnt / "f.txt").write_text("kept")
+    assert onitu.pid is not None
+    end(onitu.pid, signal.SIGTERM)
+    assert not os.path.ismount(onitu.mnt)
+    onitu.mount()
+    assert (onitu.mnt / "f.txt").read_text() == "kept"
+
+
+def test_sighup_reads_the_setup_again_and_places_accordingly(new_onitu: Maker) -> None:
+    """b is taken out of the rules, then back in: its copies go, and come again."""
+    onitu = new_onitu()
+    onitu.mount()
+    (onitu.mnt / "d").mkdir()
+    (onitu.mnt / "d/f.txt").write_text("everywhere")
+    onitu.wait()
+    assert set(files(onitu.roots["b"])) == {b"d/f.txt"}
+    assert onitu.pid is not None
+
+    def reload(rules: list[Any]) -> None:
+        onitu.rules = rules
+        onitu.write_setup()
+        assert onitu.pid is not None
+        os.kill(onitu.pid, signal.SIGHUP)
+
+    def targets() -> list[str]:
+        found: list[str] = json.loads(onitu.ok("explain", onitu.mnt / "d/f.txt", "--json"))["targets"]
+        return found
+
+    reload([{"match": {"path": "/"}, "sync": ["a"]}])
+    while targets() != ["a"]:
+        pass
+    onitu.wait()
+    assert files(onitu.roots["b"]) == {}
+    assert set(files(onitu.roots["a"])) == {b"d/f.txt"}
+    reload([{"match": {"path": "/"}, "sync": ["a", "b"]}])
+    while targets() != ["a", "b"]:
+        pass
+    onitu.wait()
+    assert files(onitu.roots["b"]) == files(onitu.mnt)
+
+
+def test_a_broken_setup_at_sighup_changes_nothing(onitu: Onitu) -> None:
+    assert onitu.pid is not None
+    onitu.setup.write_text("{ this is no JSON")
+    os.kill(onitu.pid, signal.SIGHUP)
+    (onitu.mnt / "f.txt").write_text("still placed")
+    onitu.wait()
+    assert files(onitu.roots["b"]) == files(onitu.mnt)
+
+
+def test_a_second_daemon_on_the_same_state_is_refused(onitu: Onitu, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    second = onitu.run("mount", onitu.setup, other, "--state", onitu.state)
+    assert second.returncode == RUNNING
+    assert str(onitu.pid) in one_line(second.stderr)
+    assert not os.path.ismount(other)
+    (onitu.mnt / "f").write_text("the first goes on")
+    onitu.wait()
+
+
+def test_a_second_mount_at_the_same_place_is_refused(onitu: Onitu, tmp_path: Path) -> None:
+    second = onitu.run("mount", onitu.setup, onitu.mnt, "--state", tmp_path / "state")
+    assert second.returncode == RUNNING
+    assert str(onitu.mnt) in one_line(second.stderr)
+
+
+def test_a_dead_mount_is_cleared_by_the_next(onitu: Onitu) -> None:
+    (onitu.mnt / "f.txt").write_text("kept")
+    onitu.kill()
+    asked = onitu.run("status", onitu.mnt)
+    assert asked.returncode == NO_DAEMON
+    assert "onitufs mount" in one_line(asked.stderr)
+    onitu.mount()
+    assert (onitu.mnt / "f.txt").read_text() == "kept"
+    assert Path("/proc/self/mounts").read_text().count(str(onitu.mnt)) == 1
+
+
+def test_umount_clears_a_dead_mount(onitu: Onitu) -> None:
+    onitu.kill()
+    onitu.umount()
+    assert not os.path.ismount(onitu.mnt)
+    assert os.listdir(onitu.mnt) == []
+
+
+def test_a_mount_point_that_is_not_there(new_onitu: Maker) -> None:
+    onitu = new_onitu()
+    failed = onitu.run("mount", onitu.setup, onitu.base / "nowhere", "--state", onitu.state)
+    assert failed.returncode == NO_DAEMON
+    assert "nowhere" in one_line(failed.stderr)
+
+
+def test_a_wrong_setup_names_every_problem_and_mounts_nothing(new_onitu: Maker) -> None:
+    onitu = new_onitu()
+    onitu.rules = [{"match": {"path": "/"}, "sync": ["a", "bb"]}, {"match": {"paht": "/"}, "sync": ["b"]}]
+    onitu.write_setup()
+    for command in (("mount", onitu.setup, onitu.mnt, "--state", onitu.state), ("check", "--offline", onitu.setup)):
+        failed = onitu.run(*command)
+        assert failed.returncode == USAGE
+        assert "rules[0].sync[1]" in failed.stderr + failed.stdout
+        assert "did you mean 'b'" in failed.stderr + failed.stdout
+        assert "paht" in failed.stderr + failed.stdout
+    assert not os.path.ismount(onitu.mnt)
+
+
+def test_check_tries_the_entries(new_onitu: Maker) -> None:
+    onitu = new_onitu()
+    assert onitu.run("check", onitu.setup).returncode == FINE
+    os.rmdir(onitu.roots["b"])
+    assert onitu.run("check", "--offline", onitu.setup).returncode == FINE
+    failed = onitu.run("check", onitu.setup)
+    assert failed.returncode not in (FINE, 1, USAGE)
+    assert str(onitu.roots["b"]) in failed.stderr + failed.stdout
+
+
+def test_paths_that_are_not_there(onitu: Onitu) -> None:
+    missing = onitu.run("whereis", onitu.mnt / "nothing.txt")
+    assert missing.returncode == NO_SUCH
+    assert "nothing.txt" in one_line(missing.stderr)
+    assert onitu.run("entry", "pause", "nowhere", "--mount", onitu.mnt).returncode == NO_SUCH
+    outside = onitu.run("whereis", "/etc/passwd")
+    assert outside.returncode == NO_DAEMON
+    assert onitu.run("frobnicate").returncode == USAGE
+
+
+def test_scrub_finds_and_mends_what_was_changed_behind_our_back(onitu: Onitu) -> None:
+    (onitu.mnt / "f.txt").write_text("right")
+    (onitu.mnt / "g.txt").write_text("right too")
+    onitu.wait()
+    assert onitu.run("scrub", "--mount", onitu.mnt).returncode == FINE
+    before = os.stat(onitu.roots["b"] / "f.txt")
+    with open(onitu.roots["b"] / "f.txt", "r+") as file:
+        file.write("wrong")
+    os.utime(onitu.roots["b"] / "f.txt", ns=(before.st_atime_ns, before.st_mtime_ns))  # as a failing disk would
+    found = onitu.run("scrub", "--mount", onitu.mnt)
+    assert found.returncode == PENDING
+    assert "f.txt" in found.stdout
+    onitu.wait()
+    assert (onitu.roots["b"] / "f.txt").read_text() == "right"
+    assert onitu.run("scrub", "--mount", onitu.mnt).returncode == FINE
+
+
+def test_state_is_for_its_owner_only(onitu: Onitu) -> None:
+    (onitu.mnt / "secret").write_text("s")
+    onitu.wait()
+    assert os.stat(onitu.state).st_mode & 0o777 == 0o700

@@ -87,8 +87,10 @@ class Conversation:
         try:
             self._socket.settimeout(PATIENCE_S)
             self._socket.sendall(line)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # why it hung up is still to be read
         except OSError as error:
-            raise NoDaemon(f"{self._who} ended while it was asked: {error.strerror or error}") from error
+            raise NoDaemon(f"{self._who} does not listen: {error.strerror or error}") from error
 
     def receive(self, patience_s: float | None) -> Fields | None:
         """The next answer, or None after the last of a stream. Raises Silent after `patience_s`, Refused, NoDaemon."""

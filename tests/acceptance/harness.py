@@ -8,7 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,14 @@ class Onitu:
         while os.fsencode(self.mnt) in Path("/proc/self/mounts").read_bytes():
             subprocess.run(["umount", "-l", str(self.mnt)], check=True)
         shutil.rmtree(self.base, ignore_errors=True)
+
+
+def until(what: str, condition: Callable[[], object], within_s: float = 60) -> None:
+    """Look again and again until `condition` holds. Fails, saying `what` was waited for, when the time is up."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
+        time.sleep(0.02)  # leaves the processor to those who are waited for
 
 
 def end(pid: int, how: signal.Signals, timeout_s: float = 60) -> None:

@@ -1,8 +1,8 @@
-"""An entry goes away, comes back, or is another place than it was: the mount goes on, and nothing is lost on either side."""
+"""An entry goes away, comes back, or is another place than it was: the mount goes on, and neither side loses a thing."""
 
 import os
 
-from .harness import Onitu
+from .harness import Onitu, until
 from .trees import OWN, files
 
 UNREACHABLE, NEEDS_PERSON = 6, 7
@@ -21,8 +21,8 @@ def test_a_root_that_is_away_delays_nobody_and_catches_up(onitu: Onitu) -> None:
     os.rename(onitu.roots["b"], away)
     (onitu.mnt / "during.txt").write_text("during")
     (onitu.mnt / "before.txt").write_text("before, changed")
-    while health(onitu, "b") == "up" or not (onitu.roots["a"] / "during.txt").exists():
-        pass
+    until("b is known to be away", lambda: health(onitu, "b") != "up")
+    until("a has the file", (onitu.roots["a"] / "during.txt").exists)
     status = onitu.run("status", onitu.mnt)
     assert status.returncode == UNREACHABLE
     assert "b: " in status.stdout
@@ -40,8 +40,7 @@ def test_a_root_that_comes_back_is_noticed_without_being_told(onitu: Onitu) -> N
     away = onitu.roots["b"].with_name("unplugged")
     os.rename(onitu.roots["b"], away)
     (onitu.mnt / "f").write_text("2")
-    while health(onitu, "b") == "up":
-        pass
+    until("b is known to be away", lambda: health(onitu, "b") != "up")
     os.rename(away, onitu.roots["b"])
     onitu.wait()
     assert (onitu.roots["b"] / "f").read_text() == "2"
@@ -55,8 +54,7 @@ def test_an_empty_disk_in_the_place_of_the_known_one_asks_a_person(onitu: Onitu)
     os.rename(onitu.roots["b"], away)
     onitu.roots["b"].mkdir()
     (onitu.mnt / "f").write_text("2")
-    while health(onitu, "b") == "up":
-        pass
+    until("b is known to be away", lambda: health(onitu, "b") != "up")
     status = onitu.run("status", onitu.mnt)
     assert status.returncode == NEEDS_PERSON
     assert files(onitu.roots["b"]) == {}
@@ -93,7 +91,7 @@ def test_what_is_replaced_or_deleted_can_be_brought_back(onitu: Onitu) -> None:
         assert "second" in kept
 
 
-def test_nothing_is_followed_out_of_the_root(onitu: Onitu, tmp_path: object) -> None:
+def test_nothing_is_followed_out_of_the_root(onitu: Onitu) -> None:
     """A directory on the entry is swapped for a link to elsewhere: nothing is written through it."""
     outside = onitu.base / "outside"
     outside.mkdir()
@@ -104,7 +102,6 @@ def test_nothing_is_followed_out_of_the_root(onitu: Onitu, tmp_path: object) -> 
     os.symlink(outside, onitu.roots["b"] / "d")
     (onitu.mnt / "d/two").write_text("2")
     (onitu.mnt / "d/one").write_text("11")
-    while not (onitu.roots["a"] / "d/two").exists():
-        pass
+    until("a has the file", (onitu.roots["a"] / "d/two").exists)
     onitu.run("wait", onitu.mnt, "--timeout", "5")
     assert os.listdir(outside) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .conftest import Maker
-from .harness import ONITUFS, Onitu, end
+from .harness import ONITUFS, Onitu, end, until
 from .trees import files
 
 FINE, USAGE, NO_SUCH, NO_DAEMON, PENDING, TIMED_OUT, RUNNING = 0, 2, 3, 4, 5, 9, 10
@@ -177,14 +177,12 @@ def test_sighup_reads_the_setup_again_and_places_accordingly(new_onitu: Maker) -
         return found
 
     reload([{"match": {"path": "/"}, "sync": ["a"]}])
-    while targets() != ["a"]:
-        pass
+    until("the new rules hold", lambda: targets() == ["a"])
     onitu.wait()
     assert files(onitu.roots["b"]) == {}
     assert set(files(onitu.roots["a"])) == {b"d/f.txt"}
     reload([{"match": {"path": "/"}, "sync": ["a", "b"]}])
-    while targets() != ["a", "b"]:
-        pass
+    until("the old rules hold again", lambda: targets() == ["a", "b"])
     onitu.wait()
     assert files(onitu.roots["b"]) == files(onitu.mnt)
 

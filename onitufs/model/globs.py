@@ -42,7 +42,7 @@ class Glob:
         self.of_paths = "/" in pattern.rstrip("/")
         try:
             self._matcher = glob.compile(core, flags=_FLAGS, limit=MAX_ALTERNATIVES)
-        except Exception as error:  # noqa: BLE001  wcmatch names what it raises for braces only in a private module
+        except Exception as error:  # wcmatch names what it raises for braces only in a private module
             if "{" in core and "limit" in str(error):
                 raise BadGlob(f"its braces unfold into more than {MAX_ALTERNATIVES} globs") from error
             raise BadGlob(f"not a glob: {error}") from error

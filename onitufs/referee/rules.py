@@ -1,7 +1,7 @@
 """Which entries a file belongs on by the user's rules, and why."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from onitufs.model.files import Kind
 from onitufs.model.globs import GlobList
@@ -10,6 +10,15 @@ from onitufs.model.rules import Rule
 from onitufs.model.verdicts import Reason, Subject, Verdict
 
 _A_MOMENT_S = 0.001  # past a bound that belongs to both sides
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LooksAt:
+    """Which facts of a file the rules ask for at all; the others may be left out of a Subject."""
+
+    media_type: bool
+    size: bool
+    age: bool
 
 
 class Rulebook:
@@ -36,9 +45,11 @@ class Rulebook:
             for name in (*rule.sync, *rule.ban):
                 if name not in entries and name not in self._read_only:
                     raise ValueError(f"{rule.source}: no entry {name!r}")
-        self.uses_media_type = any(rule.match.media_types for rule in rules)
-        self.uses_size = any(rule.match.looks_at_size for rule in rules)
-        self.uses_age = any(rule.match.looks_at_age for rule in rules)
+        self.looks_at = LooksAt(
+            media_type=any(rule.match.media_types for rule in rules),
+            size=any(rule.match.looks_at_size for rule in rules),
+            age=any(rule.match.looks_at_age for rule in rules),
+        )
 
     def decide(self, subject: Subject) -> Verdict:
         """Where it belongs. Takes some 10 us for a few rules and the default `never`."""
@@ -57,7 +68,7 @@ class Rulebook:
 
         Only where a rule looks at the age and all its other conditions hold.
         """
-        if not self.uses_age or subject.age_s is None:
+        if not self.looks_at.age or subject.age_s is None:
             return None
         path = text(subject.path)
         ahead = [
@@ -74,7 +85,7 @@ class Rulebook:
         May say so too often, never too rarely.
         """
         old_text, new_text = text(old), text(new)
-        if any(glob.of_directories or glob.of_paths for glob in self._never_files.globs):
+        if _globs_tell_apart(self._never_files, old_text, new_text):
             return True
         return any(rule.tells_apart(old_text, new_text) for rule in self._rules)
 
@@ -159,7 +170,7 @@ class _Compiled:
         return self._ageless.why(subject, path) is not None
 
     def tells_apart(self, old: str, new: str) -> bool:
-        if any(glob.of_directories or glob.of_paths for glob in self._globs.globs):
+        if _globs_tell_apart(self._globs, old, new):
             return True
         return any(
             is_at_or_below(old + "/x", prefix) != is_at_or_below(new + "/x", prefix)
@@ -172,6 +183,15 @@ class _Compiled:
     def _is_of(self, media_type: str) -> bool:
         major, _, minor = media_type.partition("/")
         return any(want in ("*", major) and sub in ("*", "", minor) for want, _, sub in self._media_types)
+
+
+def _globs_tell_apart(globs: GlobList, old: str, new: str) -> bool:
+    """Whether one may match below one of two directories and not below the other."""
+    return any(
+        one.of_paths
+        or (one.of_directories and one.matches(old, is_directory=True) != one.matches(new, is_directory=True))
+        for one in globs.globs
+    )
 
 
 def text(path: bytes) -> str:

@@ -1,0 +1,64 @@
+"""Calls to a driver's handlers: the async ones on the loop, the plain ones in the entry's own threads."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar, TypeVarTuple
+
+import trio
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class Runner(Protocol):
+    """Where blocking calls are made. An argument of what needs threads, so that simulated time can do without."""
+
+    async def run(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
+        """The call's answer. Cancelled: still waits for the call to end, so nothing is changed behind our back."""
+        ...
+
+    def check_cancelled(self) -> None:
+        """In a call that `run` makes: raises if it is no longer wanted."""
+        ...
+
+
+class Threads:
+    """A Runner over one entry's threads: when its service hangs, no other entry is short of any."""
+
+    def __init__(self, limit: int) -> None:
+        self._limiter = trio.CapacityLimiter(limit)
+
+    async def run(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
+        return await trio.to_thread.run_sync(call, *args, limiter=self._limiter)
+
+    def check_cancelled(self) -> None:
+        trio.from_thread.check_cancelled()
+
+
+class Inline:
+    """A Runner that makes each call on the loop. For simulated time only, where a thread would not be waited for."""
+
+    async def run(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
+        await trio.lowlevel.checkpoint()
+        return call(*args)
+
+    def check_cancelled(self) -> None:
+        pass
+
+
+class Handlers:
+    """One driver object as the Plug sees it: handlers by name."""
+
+    def __init__(self, driver: Any, runner: Runner) -> None:
+        self._driver = driver
+        self.runner = runner
+
+    def has(self, name: str) -> bool:
+        return callable(getattr(self._driver, name, None))
+
+    async def call(self, name: str, *args: Any) -> Any:
+        """Whatever the handler answers or raises."""
+        handler = getattr(self._driver, name)
+        if inspect.iscoroutinefunction(handler):
+            return await handler(*args)
+        return await self.runner.run(handler, *args)

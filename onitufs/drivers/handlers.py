@@ -1,0 +1,164 @@
+"""What a driver is: the handlers that a Plug finds by name, and the values they take and give.
+
+A handler is `async def` (runs on the loop: it must not block) or a plain `def` (runs in one of the entry's threads). A
+driver has no retry, no sleep, no threads and no progress of its own; the Plug has them. Every handler may raise the
+errors of onitufs.model.errors below DriverError; whatever else it raises counts as a bug and suspends the entry.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeAlias, TypeVar
+
+from onitufs.model.copies import RemoteState
+from onitufs.model.errors import DriverError
+from onitufs.model.files import Kind
+from onitufs.model.ids import EntryName
+from onitufs.model.source import Source
+
+RemotePath = tuple[bytes, ...]
+"""Names below the entry's root, outermost first; () is the root itself. A name is any bytes but NUL and "/"."""
+
+PRIVATE = b".onitufs"
+"""Name in an entry's root that is ours. Nothing of the user's is placed there."""
+PARKED: RemotePath = (PRIVATE, b"parked")
+"""Where Place.parent PARKING is: the driver makes it when it is needed."""
+
+T = TypeVar("T")
+Answer: TypeAlias = T | Awaitable[T]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gear:
+    """What a Plug gives to a new driver.
+
+    `identity`: what `connect` answered the first time, None before that. `work_dir`: a private local directory of this
+    entry that lasts over restarts; it may have to be made. `now_s`: wall clock, for names and marks only.
+    `check_cancelled`: for long loops in plain handlers; raises what is to pass if the work is no longer wanted.
+    """
+
+    entry: EntryName
+    identity: str | None
+    work_dir: Path
+    now_s: Callable[[], float]
+    check_cancelled: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """One file to be placed. `base`: rev of the object at `path` that is to be replaced; None: there must be none."""
+
+    path: RemotePath
+    size: int  # bytes
+    mtime_ns: int
+    mode: int  # permission bits, 0..0o777
+    base: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What stands at a path on the entry."""
+
+    kind: Kind
+    size: int
+    mtime_ns: int
+    state: RemoteState
+    target: bytes = b""  # of a symlink
+
+
+class Driver(Protocol):
+    """The handlers that every driver has.
+
+    `rev` is a text of the driver's own, which changes whenever the content may have; "" for a directory means that any
+    directory will do. Paths are RemotePath. A missing parent directory is Gone.
+    """
+
+    def connect(self) -> Answer[str]:
+        """Come up, and answer the identity of the place: the same text as long as it is provably the same place.
+
+        Called once, before anything but `probe`. May create what is missing if Gear.identity is None. Raises
+        NeedsPerson if the place is not the one of Gear.identity, AuthNeeded, ServiceError.
+        """
+        ...
+
+    def close(self) -> Answer[None]:
+        """Let go of everything. May be called twice, and after a failed connect. Raises nothing."""
+        ...
+
+    def probe(self) -> Answer[None]:
+        """See whether the entry could be used now, and change nothing. Without connect, on an object of its own."""
+        ...
+
+    def stat(self, path: RemotePath) -> Answer[Found | None]:
+        """What stands there; None if the service says that nothing does."""
+        ...
+
+    def make_directory(self, path: RemotePath, mode: int) -> Answer[tuple[RemoteState, bool]]:
+        """Make one directory, or find it: the bool says made. Safe to repeat. Raises Conflict if it is no directory."""
+        ...
+
+    def upload_file(self, upload: Upload, source: Source) -> Answer[RemoteState]:
+        """Place a whole file in one step: readers see what was there before, or all of the new.
+
+        What is replaced goes to trash. Safe to repeat. Cancelled (what `source` raises is to pass): what was there
+        stays. Raises Conflict if the object at the path is not the one of `base`; Gone if `base` is given and there is
+        none.
+        """
+        ...
+
+    def move_file(
+        self, path: RemotePath, rev: str, kind: Kind, to: RemotePath, replaces: str | None
+    ) -> Answer[RemoteState]:
+        """Rename a file, symlink or directory. `replaces`: rev of what is at `to` and goes to trash; None: nothing is.
+
+        Repeated after it was done: the state of what is at `to`. Raises Gone, Conflict (at either end).
+        """
+        ...
+
+    def delete_file(self, path: RemotePath, rev: str) -> Answer[None]:
+        """Remove a file or symlink by way of trash. Absent is success. Raises Conflict if it is another one."""
+        ...
+
+    def remove_directory(self, path: RemotePath, rev: str) -> Answer[bool]:
+        """Remove an empty directory: True, also if it was gone. Not empty, or no longer that directory: False."""
+        ...
+
+
+class UploadsBatches(Protocol):
+    """Optional: many small files for less than their sum."""
+
+    def upload_batch(self, uploads: Sequence[tuple[Upload, Source]]) -> Answer[list[RemoteState | DriverError]]:
+        """As upload_file for each; one answer for each, in order. Raises only what concerns all of them."""
+        ...
+
+
+class MakesSymlinks(Protocol):
+    """Optional, with the ability `symlinks`."""
+
+    def make_symlink(self, path: RemotePath, target: bytes, mtime_ns: int, base: str | None) -> Answer[RemoteState]:
+        """Place a symbolic link in one step. As upload_file."""
+        ...
+
+
+class KeepsAttributes(Protocol):
+    """Optional, with the abilities `keeps_mode` or `keeps_mtime`."""
+
+    def set_attributes(self, path: RemotePath, rev: str, kind: Kind, mode: int, mtime_ns: int) -> Answer[RemoteState]:
+        """Give an object this mode and mtime. Raises Gone, Conflict."""
+        ...
+
+
+class Digests(Protocol):
+    """Optional, with the ability `digest`."""
+
+    def digest(self, path: RemotePath) -> Answer[bytes]:
+        """blake3 of the file's content as it is on the service, reread. Raises Gone; Conflict if it is no file."""
+        ...
+
+
+class Tends(Protocol):
+    """Optional: chores."""
+
+    def tend(self) -> Answer[bool]:
+        """Some upkeep, a few seconds at most; called after connect and then once a day. True: there is more to do."""
+        ...

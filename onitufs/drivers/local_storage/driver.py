@@ -1,0 +1,427 @@
+"""The handlers of local_storage."""
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+from blake3 import blake3
+
+from onitufs.drivers.handlers import PRIVATE, Found, Gear, RemotePath, Upload
+from onitufs.model.copies import RemoteState
+from onitufs.model.errors import Conflict, DriverError, Gone, NeedsPerson, ServiceError, Stale
+from onitufs.model.files import Kind, kind_of
+from onitufs.model.source import Source
+
+from . import marker
+from .answering import answering, meaning, shown
+from .options import LocalStorageOptions
+from .syscalls import syncfs
+from .trash import Trash
+from .tree import Directories, Tree, lstat, rev_of, same_object
+
+_CHUNK = 1 << 20
+_HASHED_BYTES = 64 << 20
+"""Files up to this size are hashed after they were copied, while they still are in memory, if it did not happen yet."""
+_SYNC_ONE_BY_ONE = 8
+"""Up to this many files are synced one by one; more by one sync of their file system, which costs about as much."""
+
+
+class LocalStorage:
+    """A directory. Repeating any handler is safe."""
+
+    def __init__(self, options: LocalStorageOptions, gear: Gear) -> None:
+        self._options = options
+        self._root = options.root
+        self._gear = gear
+        self._opened: Tree | None = None
+        self._trash: Trash | None = None
+        self._lock = -1
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    def connect(self) -> str:
+        expected = self._gear.identity
+        with answering(self._root):
+            if expected is None:
+                self._make_root()
+            elif not os.path.isdir(os.fsencode(self._root) + b"/" + PRIVATE):
+                self._look(expected)
+            self._opened = tree = Tree(self._root)
+            self._lock = marker.lock(tree)
+            found = marker.read(tree.private, self._root)
+            marker.verify(found, expected, self._root)
+            tree.clear_temps()
+            self._trash = Trash(tree, self._options.trash_days, self._gear.now_s)
+            return found if found is not None else marker.make(tree)
+
+    def close(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+    def probe(self) -> None:
+        with answering(self._root):
+            self._look(self._gear.identity)
+            place = self._root if os.path.lexists(self._root) else self._root.parent
+            if not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
+                raise NeedsPerson(f"{place} is not writable; give the user who runs OnituFS the right to write there")
+
+    def _look(self, expected: str | None) -> None:
+        """Raises what connect would have to say, but makes nothing."""
+        try:
+            fd = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError as exc:
+            if expected is not None:
+                raise NeedsPerson(f"{self._root} is not there; is its disk mounted?") from exc
+            if not self._options.create:
+                raise NeedsPerson(f"{self._root} is not there; make it, or set the option create") from exc
+            if not self._root.parent.is_dir():
+                raise NeedsPerson(f"{self._root.parent} is not there; make it, or correct the root") from exc
+            return
+        except NotADirectoryError as exc:
+            raise NeedsPerson(f"{self._root} is not a directory; correct the root") from exc
+        try:
+            private = os.open(PRIVATE, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+        except FileNotFoundError:
+            found = None
+        else:
+            try:
+                found = marker.read(private, self._root)
+            finally:
+                os.close(private)
+        finally:
+            os.close(fd)
+        marker.verify(found, expected, self._root)
+
+    def _make_root(self) -> None:
+        self._look(None)
+        if not os.path.lexists(self._root):
+            os.mkdir(self._root, 0o755)
+            _sync_directory(self._root.parent)
+
+    def _tree(self) -> Tree:
+        if self._opened is None:
+            raise ServiceError(f"{self._root} is not open")
+        self._opened.check()
+        return self._opened
+
+    def tend(self) -> bool:
+        self._tree()
+        assert self._trash is not None
+        with answering(self._root):
+            return self._trash.clean()
+
+    # -- looking ------------------------------------------------------------------------------------------------------
+
+    def stat(self, path: RemotePath) -> Found | None:
+        tree = self._tree()
+        with answering(self._root, path), tree.directories() as directories:
+            try:
+                directory = directories.fd(path[:-1])
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            found = lstat(path[-1], directory)
+            if found is None:
+                return None
+            kind = kind_of(found.st_mode)
+            target = os.readlink(path[-1], dir_fd=directory) if kind is Kind.SYMLINK else b""
+            state = RemoteState(rev=rev_of(found))
+            return Found(kind=kind, size=found.st_size, mtime_ns=found.st_mtime_ns, state=state, target=target)
+
+    def digest(self, path: RemotePath) -> bytes:
+        tree = self._tree()
+        with answering(self._root, path), tree.directories() as directories:
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            directory = directories.fd(path[:-1])
+            found = lstat(path[-1], directory)
+            if found is None:
+                raise Gone(f"{shown(path)} is not in {self._root}")
+            if not stat.S_ISREG(found.st_mode):
+                raise Conflict(f"{shown(path)} in {self._root} is not a file")
+            fd = os.open(path[-1], flags, dir_fd=directory)
+            try:
+                return self._hash(fd)
+            finally:
+                os.close(fd)
+
+    def _hash(self, fd: int) -> bytes:
+        hasher = blake3()
+        offset = 0
+        while data := os.pread(fd, _CHUNK, offset):
+            hasher.update(data)
+            offset += len(data)
+            self._gear.check_cancelled()
+        return hasher.digest()
+
+    # -- placing ------------------------------------------------------------------------------------------------------
+
+    def make_directory(self, path: RemotePath, mode: int) -> tuple[RemoteState, bool]:
+        tree = self._tree()
+        with answering(self._root, path), tree.directories() as directories:
+            directory = directories.fd(path[:-1])
+            made = False
+            try:
+                os.mkdir(path[-1], 0o700, dir_fd=directory)
+                made = True
+            except FileExistsError:
+                pass
+            found = lstat(path[-1], directory)
+            if found is None or not stat.S_ISDIR(found.st_mode):
+                raise Conflict(f"{shown(path)} in {self._root} is not a directory")
+            if made:
+                os.chmod(directories.fd(path), mode | 0o700)  # we must be able to place what belongs in it
+                os.fsync(directory)
+            return RemoteState(rev=rev_of(found)), made
+
+    def upload_file(self, upload: Upload, source: Source) -> RemoteState:
+        tree = self._tree()
+        with answering(self._root, upload.path), tree.directories() as directories, tree.temp() as (fd, name):
+            digest = self._fill(fd, upload, source)
+            os.fsync(fd)
+            self._place(directories, name, upload.path, upload.base)
+            directories.sync()
+            return RemoteState(rev=rev_of(os.fstat(fd)), digest=digest)
+
+    def upload_batch(self, uploads: Sequence[tuple[Upload, Source]]) -> list[RemoteState | DriverError]:
+        tree = self._tree()
+        answers: list[RemoteState | DriverError | None] = [None] * len(uploads)
+        temps: dict[int, tuple[int, bytes, bytes]] = {}
+        try:
+            for number, (upload, source) in enumerate(uploads):
+                try:
+                    name = tree.temp_name()
+                    fd = tree.open_temp(name)
+                    temps[number] = fd, name, b""
+                    temps[number] = fd, name, self._fill(fd, upload, source)
+                except (OSError, DriverError) as exc:
+                    answers[number] = _answer(exc, self._root, upload.path)
+            with answering(self._root):
+                _sync_files(tree, [fd for number, (fd, _, _) in temps.items() if answers[number] is None])
+            with tree.directories() as directories:
+                placed = []
+                for number, (fd, name, digest) in temps.items():
+                    upload = uploads[number][0]
+                    if answers[number] is not None:
+                        continue
+                    try:
+                        self._place(directories, name, upload.path, upload.base)
+                        placed.append(number)
+                        answers[number] = RemoteState(rev=rev_of(os.fstat(fd)), digest=digest)
+                    except (OSError, DriverError) as exc:
+                        answers[number] = _answer(exc, self._root, upload.path)
+                with answering(self._root):
+                    directories.sync()
+            for number in placed:
+                os.close(temps.pop(number)[0])
+        finally:
+            for fd, name, _ in temps.values():
+                os.close(fd)
+                tree.discard(name)
+        return [answer for answer in answers if answer is not None]
+
+    def make_symlink(self, path: RemotePath, target: bytes, mtime_ns: int, base: str | None) -> RemoteState:
+        tree = self._tree()
+        with answering(self._root, path), tree.directories() as directories:
+            name = tree.temp_name()
+            os.symlink(target, name, dir_fd=tree.tmp)
+            try:
+                os.utime(name, ns=(mtime_ns, mtime_ns), dir_fd=tree.tmp, follow_symlinks=False)
+                made = lstat(name, tree.tmp)
+                assert made is not None
+                self._place(directories, name, path, base)
+            except BaseException:
+                tree.discard(name)
+                raise
+            directories.sync()
+            found = lstat(path[-1], directories.fd(path[:-1]))
+            if not same_object(found, rev_of(made)) or found is None:
+                raise Conflict(f"{shown(path)} in {self._root} was changed at once")
+            return RemoteState(rev=rev_of(found))
+
+    def _fill(self, fd: int, upload: Upload, source: Source) -> bytes:
+        """Copy the bytes and attributes; the digest if it is known."""
+        digest = source.copy_into(fd, None)
+        if os.fstat(fd).st_size != upload.size:
+            raise Stale(f"{shown(upload.path)} has not the size any more that it was ordered with")
+        if not digest and upload.size <= _HASHED_BYTES:
+            digest = self._hash(fd)
+        os.fchmod(fd, upload.mode)
+        os.utime(fd, ns=(upload.mtime_ns, upload.mtime_ns))
+        return digest
+
+    def _place(self, directories: Directories, name: bytes, path: RemotePath, base: str | None) -> None:
+        """Give a finished temp its final name in one step, what stood there to the trash. Raises Conflict, OSError."""
+        tree = self._tree_opened()
+        directory = directories.fd(path[:-1])
+        there = lstat(path[-1], directory)
+        directories.changed(directory)
+        if there is None:
+            try:
+                tree.rename_new(name, tree.tmp, path[-1], directory)
+            except FileExistsError as exc:
+                raise Conflict(f"{shown(path)} in {self._root} has just been made by somebody else") from exc
+            return
+        if base is None or rev_of(there) != base or stat.S_ISDIR(there.st_mode):
+            raise Conflict(f"{shown(path)} in {self._root} is not what was placed there")
+        self._replace(directories, name, tree.tmp, path, there)
+
+    def _replace(
+        self, directories: Directories, name: bytes, source: int, path: RemotePath, there: os.stat_result
+    ) -> None:
+        """Put an object in the place of the one that is `there`, which goes to the trash.
+
+        The new one first takes the old one's name in the trash, then they change places in one step: no instant is
+        without the name, and a crash leaves both whole. If it turns out that somebody was quicker, they change back.
+        """
+        tree, trash = self._tree_opened(), self._trash
+        assert trash is not None
+        directory = directories.fd(path[:-1])
+        slot, where = trash.take(directories, name, source, path)
+        old = rev_of(there)
+        if tree.exchange(slot, where, path[-1], directory):
+            if same_object(lstat(slot, where), old):
+                return
+            tree.exchange(slot, where, path[-1], directory)
+        else:
+            # No exchange on this file system: a second name for the old object, then rename over it.
+            tree.rename_new(slot, where, name, source)
+            os.link(path[-1], slot, src_dir_fd=directory, dst_dir_fd=where, follow_symlinks=False)
+            if same_object(lstat(slot, where), old):
+                os.rename(name, path[-1], src_dir_fd=source, dst_dir_fd=directory)
+                return
+            os.unlink(slot, dir_fd=where)
+            raise Conflict(f"{shown(path)} in {self._root} was changed meanwhile")
+        tree.rename_new(slot, where, name, source)
+        raise Conflict(f"{shown(path)} in {self._root} was changed meanwhile")
+
+    def _tree_opened(self) -> Tree:
+        assert self._opened is not None
+        return self._opened
+
+    # -- moving and removing ------------------------------------------------------------------------------------------
+
+    def move_file(self, path: RemotePath, rev: str, kind: Kind, to: RemotePath, replaces: str | None) -> RemoteState:
+        tree = self._tree()
+        with answering(self._root, path), tree.directories() as directories:
+            source, target = directories.fd(path[:-1]), directories.fd(to[:-1])
+            here, there = lstat(path[-1], source), lstat(to[-1], target)
+            if here is None:
+                if there is not None and same_object(there, rev):
+                    return RemoteState(rev=rev_of(there))
+                raise Gone(f"{shown(path)} is not in {self._root}")
+            if not _expected(here, rev, kind):
+                raise Conflict(f"{shown(path)} in {self._root} is not what was placed there")
+            if path == to:
+                return RemoteState(rev=rev_of(here))
+            directories.changed(source)
+            directories.changed(target)
+            if there is None:
+                self._rename_new(path, source, to, target)
+            elif replaces is None or replaces not in ("", rev_of(there)):
+                raise Conflict(f"{shown(to)} in {self._root} is not what was placed there")
+            elif stat.S_ISDIR(there.st_mode):
+                os.rmdir(to[-1], dir_fd=target)  # ENOTEMPTY is a Conflict
+                self._rename_new(path, source, to, target)
+            else:
+                self._replace(directories, path[-1], source, to, there)
+            directories.sync()
+            moved = lstat(to[-1], target)
+            if moved is None or not same_object(moved, rev_of(here)):
+                raise Conflict(f"{shown(to)} in {self._root} was changed at once")
+            return RemoteState(rev=rev_of(moved))
+
+    def _rename_new(self, path: RemotePath, source: int, to: RemotePath, target: int) -> None:
+        try:
+            self._tree_opened().rename_new(path[-1], source, to[-1], target)
+        except FileExistsError as exc:
+            raise Conflict(f"{shown(to)} in {self._root} has just been made by somebody else") from exc
+
+    def delete_file(self, path: RemotePath, rev: str) -> None:
+        tree, trash = self._tree(), self._trash
+        assert trash is not None
+        with answering(self._root, path), tree.directories() as directories:
+            try:
+                directory = directories.fd(path[:-1])
+            except (FileNotFoundError, NotADirectoryError):
+                return
+            here = lstat(path[-1], directory)
+            if here is None:
+                return
+            if rev_of(here) != rev or stat.S_ISDIR(here.st_mode):
+                raise Conflict(f"{shown(path)} in {self._root} is not what was placed there")
+            slot, where = trash.take(directories, path[-1], directory, path)
+            if not same_object(lstat(slot, where), rev):
+                tree.rename_new(slot, where, path[-1], directory)
+                raise Conflict(f"{shown(path)} in {self._root} was changed meanwhile")
+            os.fsync(directory)
+
+    def remove_directory(self, path: RemotePath, rev: str) -> bool:
+        tree = self._tree()
+        with answering(self._root, path), tree.directories() as directories:
+            try:
+                directory = directories.fd(path[:-1])
+            except (FileNotFoundError, NotADirectoryError):
+                return True
+            here = lstat(path[-1], directory)
+            if here is None:
+                return True
+            if not _expected(here, rev, Kind.DIRECTORY):
+                return False
+            try:
+                os.rmdir(path[-1], dir_fd=directory)
+            except FileNotFoundError:
+                return True
+            except OSError as exc:
+                if isinstance(meaning(exc, self._root, path), Conflict):
+                    return False  # not empty
+                raise
+            os.fsync(directory)
+            return True
+
+    def set_attributes(self, path: RemotePath, rev: str, kind: Kind, mode: int, mtime_ns: int) -> RemoteState:
+        tree = self._tree()
+        with answering(self._root, path), tree.directories() as directories:
+            directory = directories.fd(path[:-1])
+            fd = os.open(path[-1], os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+            try:
+                if not _expected(os.fstat(fd), rev, kind):
+                    raise Conflict(f"{shown(path)} in {self._root} is not what was placed there")
+                if kind is Kind.SYMLINK:
+                    os.utime(path[-1], ns=(mtime_ns, mtime_ns), dir_fd=directory, follow_symlinks=False)
+                else:
+                    opened = f"/proc/self/fd/{fd}"  # this very object, whatever the name leads to by now
+                    os.chmod(opened, mode | (0o700 if kind is Kind.DIRECTORY else 0))
+                    os.utime(opened, ns=(mtime_ns, mtime_ns))
+                return RemoteState(rev=rev_of(os.fstat(fd)))
+            finally:
+                os.close(fd)
+
+
+def _expected(found: os.stat_result, rev: str, kind: Kind) -> bool:
+    if kind_of(found.st_mode) is not kind:
+        return False
+    return rev_of(found) == rev or (rev == "" and kind is Kind.DIRECTORY)
+
+
+def _answer(exc: OSError | DriverError, root: Path, path: RemotePath) -> DriverError:
+    return meaning(exc, root, path) if isinstance(exc, OSError) else exc
+
+
+def _sync_files(tree: Tree, fds: list[int]) -> None:
+    if len(fds) > _SYNC_ONE_BY_ONE:
+        syncfs(tree.tmp)
+    else:
+        for fd in fds:
+            os.fsync(fd)
+
+
+def _sync_directory(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,30 @@
+"""System calls that the standard library does not offer. Each raises OSError; ENOSYS where the C library has none."""
+
+import ctypes
+import errno
+import os
+
+RENAME_NOREPLACE = 1
+RENAME_EXCHANGE = 2
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_renameat2 = getattr(_libc, "renameat2", None)
+_syncfs = getattr(_libc, "syncfs", None)
+
+
+def rename(name: bytes, directory: int, to: bytes, to_directory: int, flags: int) -> None:
+    """renameat2(2)."""
+    if _renameat2 is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    if _renameat2(directory, name, to_directory, to, flags) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+def syncfs(fd: int) -> None:
+    """syncfs(2): everything written on the file system of `fd` is on disk."""
+    if _syncfs is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    if _syncfs(fd) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))

@@ -1,0 +1,602 @@
+"""The Plug: everything between one entry's orders and its driver.
+
+Its queue is a window in memory on the catalog's want and have: losing it costs time, never data. It computes paths when
+an order's turn comes (a directory above may have been renamed since), keeps orders apart that touch each other's
+paths, groups small files for drivers that take batches, and reports each order's end exactly once.
+"""
+
+import random as random_module
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, assert_never
+
+import trio
+
+from onitufs.model.copies import Place, RemoteState
+from onitufs.model.errors import (
+    Conflict,
+    DriverError,
+    Gone,
+    NameNotAllowed,
+    NeedsPerson,
+    QuotaFull,
+    ServiceError,
+    Stale,
+    TooLarge,
+)
+from onitufs.model.files import Kind
+from onitufs.model.ids import EntryName, FileId
+from onitufs.model.orders import Delete, Done, Failed, Move, Order, Outcome, Put, SetAttributes
+from onitufs.model.source import Source
+
+from .backoff import Backoff
+from .calling import Handlers, Runner, Threads
+from .carrying import Carrier, base_of, upload_of
+from .claims import Claims, Ticket
+from .handlers import Found, Gear, RemotePath, Upload
+from .health import Health
+from .progress import Metered, SourceTrouble, Transfer
+from .queue import Job, Line, OrderQueue
+from .registry import ManifestedDriver
+from .supervisor import Reconnect, Supervisor, said
+
+SMALL_BYTES = 256 * 1024
+"""Files up to this size go in batches, where the driver takes batches, and have a lane that large ones never take."""
+BATCH_FILES = 64
+BATCH_BYTES = 4 * 1024 * 1024
+CLOSING_S = 10.0
+DAY_S = 86400.0
+
+
+class Plug:
+    """One entry: its queue, its driver, its health. All methods but the async ones are plain, and for the loop only.
+
+    `path_of` gives the remote path of a Place now, and raises Gone if a directory above it has no Copy. `directory`:
+    the wanted Place of a `missing` directory; `directory_mode` its permission bits. `fits`: whether an order still
+    starts from the Copies as they are, asked when its turn comes; else it is reported as Failed(stale=True). `open_source` opens the bytes of a
+    Put (raises Stale). `report` gets each order's end; the Copy is committed by it, before anything else of this
+    file is begun, and the Referee asked again. `remember_identity` is called once, before the first work ever.
+    An order that was submitted while another one of its file ran, and not again by `report` of that one, is reported
+    as Failed(stale=True): what it built on has changed.
+    """
+
+    def __init__(
+        self,
+        entry: EntryName,
+        driver: ManifestedDriver,
+        options: Any,
+        *,
+        open_source: Callable[[Put], Source],
+        path_of: Callable[[Place], RemotePath],
+        directory: Callable[[FileId], Place],
+        report: Callable[[Outcome], None],
+        identity: str | None,
+        remember_identity: Callable[[str], None],
+        work_dir: Path,
+        directory_mode: Callable[[FileId], int] = lambda _: 0o755,
+        fits: Callable[[Order], bool] = lambda _: True,
+        lanes: int = 4,
+        bound: int = 2000,
+        runner: Runner | None = None,
+        random: random_module.Random | None = None,
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        self.entry = entry
+        self.driver = driver
+        self.health = Health(now_s)
+        self.transfers: list[Transfer] = []
+        self.on_room: Callable[[], None] | None = None
+        self._options = options
+        self._open_source = open_source
+        self._fits = fits
+        self._report = report
+        self._identity = identity
+        self._remember_identity = remember_identity
+        self._work_dir = work_dir
+        self._lanes = lanes
+        self._bound = bound
+        self._runner = runner if runner is not None else Threads(lanes + 2)
+        self._now_s = now_s
+        self._backoff = Backoff(random if random is not None else random_module.Random())  # noqa: S311
+        self._supervisor = Supervisor(entry, self._session, self.health, self._backoff)
+        self._path_of = path_of
+        self._directory = directory
+        self._directory_mode = directory_mode
+        self._queue = OrderQueue(trio.current_time, _line_of)
+        self._claims = Claims()
+        self._making: dict[RemotePath, Ticket] = {}
+        self._intents: dict[FileId, Ticket] = {}
+        self._running: dict[FileId, Job] = {}
+        self._waiting: dict[FileId, Order] = {}
+        self._refused: dict[FileId, Job] = {}
+        self._busy = dict.fromkeys(Line, 0)
+        self._was_full = False
+        self._wake = trio.Event()
+        self._handlers: Handlers | None = None
+        self._carrier: Carrier | None = None
+        self._trouble: Exception | None = None
+        self._trouble_until = 0.0
+        self._probing = False
+        self._full_until: float | None = None
+        self._turn = 0
+
+    # -- orders -------------------------------------------------------------------------------------------------------
+
+    @property
+    def room(self) -> bool:
+        """Whether the queue is below its bound. `on_room` is called when it is again."""
+        return len(self._queue) < self._bound
+
+    def __len__(self) -> int:
+        """How many orders are queued or running."""
+        return len(self._queue) + len(self._running)
+
+    def submit(self, order: Order) -> None:
+        """Take an order. It replaces a queued one of the same file; while one is running it waits for it."""
+        if order.file in self._running:
+            self._waiting[order.file] = order
+            return
+        self._drop_intent(order.file)
+        job = self._queue.add(order)
+        refused = self._refused.get(order.file)
+        if refused is not None and refused.order == order:  # ordered again unchanged: the same would happen at once
+            job.failures, job.problem = refused.failures, refused.problem
+            self._queue.delay(job, trio.current_time() + self._backoff.delay_s(job.failures))
+        self._was_full = self._was_full or not self.room
+        self._wake.set()
+
+    def withdraw(self, file: FileId) -> None:
+        """Forget the order of this file that is queued or waits; a running one runs on."""
+        self._waiting.pop(file, None)
+        self._refused.pop(file, None)
+        self._drop_intent(file)
+        self._queue.withdraw(file)
+        self._tell_room()
+
+    def pending(self, file: FileId) -> bool:
+        """Whether an order of this file is queued or running."""
+        return file in self._queue or file in self._running
+
+    def problems(self) -> Mapping[FileId, tuple[str, str]]:
+        """For each file whose order failed and is tried again: reason and remedy."""
+        jobs = [*self._queue.jobs(), *self._running.values()]
+        return {job.order.file: job.problem for job in jobs if job.problem is not None}
+
+    def pause(self) -> None:
+        """End running orders (they are queued again) and let go of the entry, so that its disk can be unmounted."""
+        self._supervisor.pause()
+
+    def resume(self) -> None:
+        """End a pause, every delay and a suspension; go on at once."""
+        self._trouble, self._full_until = None, None
+        self._queue.hurry()
+        self._supervisor.resume()
+        self._wake.set()
+
+    # -- looking ------------------------------------------------------------------------------------------------------
+
+    async def probe(self) -> None:
+        """See whether the entry could be used, without `run` and without changing it. Raises DriverError."""
+        handlers = await self._new_driver()
+        try:
+            await handlers.call("probe")
+        finally:
+            await self._close(handlers)
+
+    async def digest(self, path: RemotePath, kind: Kind) -> Found | None:
+        """What stands at a path, with the digest of a file's content reread (b"" if the driver cannot). None: nothing,
+        or something of another kind. Raises DriverError; ServiceError while the entry is not connected."""
+        handlers = self._handlers
+        if handlers is None:
+            raise ServiceError(f"entry {self.entry} is {self.health.state}: {self.health.message or 'not connected'}")
+        found: Found | None = await handlers.call("stat", path)
+        if found is None or found.kind is not kind:
+            return None
+        if kind is Kind.FILE and handlers.has("digest"):
+            try:
+                digest = await handlers.call("digest", path)
+            except (Gone, Conflict):
+                return None
+            state = RemoteState(rev=found.state.rev, remote_id=found.state.remote_id, digest=digest)
+            found = Found(kind=kind, size=found.size, mtime_ns=found.mtime_ns, state=state)
+        return found
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Work until cancelled. Raises nothing: trouble and bugs end in `health`."""
+        await self._supervisor.run()
+
+    async def _new_driver(self) -> Handlers:
+        kind = await self._runner.run(self.driver.load)
+        gear = Gear(
+            entry=self.entry,
+            identity=self._identity,
+            work_dir=self._work_dir,
+            now_s=self._now_s,
+            check_cancelled=self._runner.check_cancelled,
+        )
+        return Handlers(kind(self._options, gear), self._runner)
+
+    def _new_carrier(self, handlers: Handlers) -> Carrier:
+        return Carrier(
+            handlers,
+            self.entry,
+            path_of=self._path_of,
+            directory=self._directory,
+            directory_mode=self._directory_mode,
+            now_s=self._now_s,
+        )
+
+    async def _close(self, handlers: Handlers) -> None:
+        with trio.move_on_after(CLOSING_S, shield=True):
+            await handlers.call("close")
+
+    async def _session(self) -> None:
+        handlers = await self._new_driver()
+        try:
+            identity = await handlers.call("connect")
+            if self._identity is None:
+                self._remember_identity(identity)
+                self._identity = identity
+            self._handlers = handlers
+            self._carrier = self._new_carrier(handlers)
+            self._trouble = None
+            self._probing = self._supervisor.failures > 0
+            if not self._probing:
+                self.health.become("up")
+            async with trio.open_nursery() as nursery:
+                if handlers.has("tend"):
+                    nursery.start_soon(self._tend, handlers)
+                await self._dispatch(nursery)
+        finally:
+            self._handlers = None
+            await self._close(handlers)
+
+    async def _tend(self, handlers: Handlers) -> None:
+        while True:
+            more = await handlers.call("tend")
+            await trio.sleep(1.0 if more else DAY_S)
+
+    async def _dispatch(self, nursery: trio.Nursery) -> None:
+        while True:
+            self._wake = trio.Event()
+            if self._trouble is not None:
+                if not self._running:
+                    raise self._trouble
+                if trio.current_time() >= self._trouble_until:  # what runs still runs: the service may be back
+                    self._trouble, self._probing = None, True
+            until = self._trouble_until if self._trouble is not None else self._fill(nursery)
+            self._tell_room()
+            with trio.move_on_at(until):
+                await self._wake.wait()
+
+    # -- dispatch: plain functions, no yield ---------------------------------------------------------------------------
+
+    def _fill(self, nursery: trio.Nursery) -> float:
+        """Start whatever may be started. When to look again, if nothing happens before."""
+        idle = 0
+        while idle < len(Line):
+            self._turn += 1
+            line = Line(self._turn % len(Line))
+            jobs, ticket = self._take(line) if self._free(line) else ([], None)
+            if not jobs or ticket is None:
+                idle += 1
+                continue
+            idle = 0
+            self._busy[line] += 1
+            nursery.start_soon(self._work, line, jobs, ticket)
+        if self._probing and not self._running:
+            self._well()  # nothing to try it with
+        due = [time for time in (self._queue.next_due(), self._full_until) if time is not None]
+        return max(min(due), trio.current_time()) if due else float("inf")
+
+    def _free(self, line: Line) -> bool:
+        running = sum(self._busy.values())
+        if running >= (1 if self._probing else self._lanes):
+            return False
+        if line is Line.NAMES:
+            return True
+        if self._full_until is not None:  # one put at a time finds out whether there is space again
+            return trio.current_time() >= self._full_until and not self._busy[Line.SMALL] + self._busy[Line.LARGE]
+        if line is Line.LARGE:
+            return self._busy[line] < max(1, self._lanes - 1)
+        # One batch at a time: what arrives while it is synced makes the next one.
+        return not (self._batches and self._busy[line])
+
+    @property
+    def _batches(self) -> bool:
+        return self._handlers is not None and self._handlers.has("upload_batch")
+
+    def _take(self, line: Line) -> tuple[list[Job], Ticket | None]:
+        """The next job of a line, or batch of jobs, with its claims."""
+        ticket = Ticket()
+        jobs: list[Job] = []
+        alone = line is not Line.SMALL or not self._batches or self._full_until is not None or self._probing
+        size = 0
+        while (job := self._queue.pick(line)) is not None:
+            if not self._claim(job, ticket):
+                continue
+            jobs.append(job)
+            self._running[job.order.file] = job
+            size += job.size
+            if alone or len(jobs) >= BATCH_FILES or size >= BATCH_BYTES:
+                break
+        return jobs, ticket
+
+    def _claim(self, job: Job, ticket: Ticket) -> bool:
+        """Claim what the job touches; if something is in its way, the job waits for that. False also if it ended."""
+        assert self._carrier is not None
+        order = job.order
+        self._drop_intent(order.file)
+        try:
+            paths, making = self._touches(order)
+        except (Gone, NameNotAllowed) as exc:
+            self._end(job, _failed(order, exc))
+            return False
+        blocker = self._claims.in_the_way(paths)
+        if blocker is None:
+            others = (self._making.get(path) for path in making)
+            blocker = next((other for other in others if other is not None and other is not ticket), None)
+        if blocker is not None:
+            self._queue.block(job)
+            blocker.waiting.append(job)
+            if _is_directory(order):  # what comes later below it waits, or its turn might never come
+                self._intents[order.file] = intent = Ticket()
+                self._claims.take(intent, paths)
+            return False
+        if not self._fits(order):
+            self._end(job, _failed(order, Stale("it built on Copies that have changed since")))
+            return False
+        self._claims.take(ticket, paths)
+        for path in making:
+            self._making.setdefault(path, ticket)
+        return True
+
+    def _touches(self, order: Order) -> tuple[list[tuple[RemotePath, bool]], list[RemotePath]]:
+        """Claims (path, shared) of an order, and the directories it is going to make."""
+        carrier = self._carrier
+        assert carrier is not None
+        match order:
+            case Put():
+                path = carrier.path(order.place, order.missing)
+                making = [missing for _, missing in carrier.unmade(order.missing)]
+                if order.kind is Kind.DIRECTORY:
+                    return [(path, True)], [*making, path]
+                return [(path, False)], making
+            case Move():
+                paths = [carrier.path(order.copy.place), carrier.path(order.place, order.missing)]
+                making = [missing for _, missing in carrier.unmade(order.missing)]
+                return [(path, False) for path in paths], making
+            case Delete():
+                return [(carrier.path(order.copy.place), False)], []
+            case SetAttributes():
+                return [(carrier.path(order.copy.place), order.copy.kind is Kind.DIRECTORY)], []
+            case _:
+                assert_never(order)
+
+    def _drop_intent(self, file: FileId) -> None:
+        intent = self._intents.pop(file, None)
+        if intent is not None:
+            self._release(intent)
+
+    def _release(self, ticket: Ticket) -> None:
+        for path in [path for path, holder in self._making.items() if holder is ticket]:
+            del self._making[path]
+        for job in self._claims.release(ticket):
+            assert isinstance(job, Job)
+            self._queue.ready(job)
+
+    def _tell_room(self) -> None:
+        if self._was_full and len(self._queue) <= self._bound // 2:
+            self._was_full = False
+            if self.on_room is not None:
+                self.on_room()
+
+    # -- work: one task a job or batch ---------------------------------------------------------------------------------
+
+    async def _work(self, line: Line, jobs: list[Job], ticket: Ticket) -> None:
+        try:
+            if len(jobs) > 1:
+                await self._batch(jobs)
+            else:
+                await self._single(jobs[0])
+        finally:
+            for job in jobs:  # what did not end: cancelled, or a bug
+                if self._running.get(job.order.file) is job:
+                    self._back(job)
+            self._release(ticket)
+            self._busy[line] -= 1
+            self._wake.set()
+
+    async def _single(self, job: Job) -> None:
+        order = job.order
+        transfer = Transfer(order, _what(order), job.size, trio.current_time)
+        self.transfers.append(transfer)
+        try:
+            done = await self._carry(order, transfer)
+        except Exception as exc:  # noqa: BLE001  sorted out there; a bug is raised again
+            self._failed(job, exc)
+        else:
+            self._end(job, done)
+        finally:
+            self.transfers.remove(transfer)
+
+    async def _carry(self, order: Order, transfer: Transfer) -> Done:
+        carrier = self._carrier
+        assert carrier is not None
+        match order:
+            case Put():
+                made = await carrier.make_directories(carrier.unmade(order.missing))
+                path = carrier.path(order.place, order.missing)
+                if order.kind is Kind.DIRECTORY:
+                    done = await carrier.put_directory(order, path)
+                    return Done(order=order, state=done.state, made=(*made, *done.made), kept=done.kept)
+                if order.kind is Kind.SYMLINK:
+                    state, kept = await carrier.put_symlink(order, path)
+                else:
+                    source = self._metered(order, transfer)
+                    try:
+                        state, kept = await carrier.put_file(order, path, source)
+                    finally:
+                        source.close()
+                return Done(order=order, state=state, made=made, kept=kept)
+            case Move():
+                made = await carrier.make_directories(carrier.unmade(order.missing))
+                paths = carrier.path(order.copy.place), carrier.path(order.place, order.missing)
+                done = await carrier.move(order, *paths)
+                return Done(order=order, state=done.state, made=made, kept=done.kept)
+            case Delete():
+                return await carrier.delete(order, carrier.path(order.copy.place))
+            case SetAttributes():
+                return await carrier.set_attributes(order, carrier.path(order.copy.place))
+            case _:
+                assert_never(order)
+
+    def _metered(self, order: Put, transfer: Transfer) -> Metered:
+        return Metered(self._open_source(order), transfer, self._runner.check_cancelled)
+
+    async def _batch(self, jobs: list[Job]) -> None:
+        carrier, handlers = self._carrier, self._handlers
+        assert carrier is not None
+        assert handlers is not None
+        made: dict[FileId, bool] = {}
+        sent: list[tuple[Job, Put, Transfer, Metered]] = []
+        uploads: list[tuple[Upload, Source]] = []
+        one_by_one: list[Job] = []
+        try:
+            for job in jobs:
+                order = job.order
+                assert isinstance(order, Put)
+                try:
+                    unmade = [missing for missing in carrier.unmade(order.missing) if missing[0] not in made]
+                    made.update(await carrier.make_directories(unmade))
+                    path = carrier.path(order.place, order.missing)
+                    transfer = Transfer(order, "put", job.size, trio.current_time)
+                    source = self._metered(order, transfer)
+                except Exception as exc:  # noqa: BLE001  sorted out there; a bug is raised again
+                    self._failed(job, exc)
+                else:
+                    sent.append((job, order, transfer, source))
+                    uploads.append((upload_of(order, path, base_of(order)), source))
+                    self.transfers.append(transfer)
+            answers: list[Any]
+            try:
+                answers = await handlers.call("upload_batch", uploads) if uploads else []
+            except Exception as exc:  # noqa: BLE001
+                answers = [exc] * len(uploads)
+            for number, ((job, order, _, _), answer) in enumerate(zip(sent, answers, strict=True)):
+                if isinstance(answer, Conflict | Gone):
+                    one_by_one.append(job)
+                elif isinstance(answer, Exception):
+                    self._failed(job, answer)
+                else:
+                    told = tuple((file, made.pop(file)) for file in order.missing if file in made)
+                    self._end(job, Done(order=order, state=answer, made=told))
+                if number % 16 == 15:
+                    await trio.lowlevel.checkpoint()
+        finally:
+            for _, _, transfer, source in sent:
+                source.close()
+                self.transfers.remove(transfer)
+        for job in one_by_one:
+            await self._single(job)
+
+    # -- ends ---------------------------------------------------------------------------------------------------------
+
+    def _end(self, job: Job, outcome: Outcome) -> None:
+        """Report a job's end. The service answered, whatever it said."""
+        file = job.order.file
+        before = self._waiting.get(file)
+        if isinstance(outcome, Done):
+            self._well()
+            if isinstance(job.order, Put):
+                self._full_until = None
+            self._refused.pop(file, None)
+        elif outcome.stale:
+            job.failures += 1
+            job.problem = said(outcome.error)
+            self._refused[file] = job
+        self._running[file] = job  # what `report` submits waits until it is through
+        self._report(outcome)
+        self._running.pop(file, None)
+        after = self._waiting.pop(file, None)
+        if after is not None and after is before:
+            self._report(
+                Failed(order=after, error=Stale("it built on an order that has just ended"), again=True, stale=True)
+            )
+        elif after is not None:
+            self.submit(after)
+
+    def _back(self, job: Job, until: float | None = None) -> None:
+        """Queue a job again that did not end, or the newer order that waited for it."""
+        self._running.pop(job.order.file, None)
+        newer = self._waiting.pop(job.order.file, None)
+        if newer is not None:
+            self.submit(newer)
+        elif until is None:
+            self._queue.put_back(job)
+        else:
+            self._queue.delay(job, until)
+
+    def _failed(self, job: Job, exc: Exception) -> None:
+        """Report a failure that only the Referee or a person can help with, keep the job for all others."""
+        if isinstance(exc, NameNotAllowed | TooLarge | Conflict | Stale | Gone):
+            self._end(job, _failed(job.order, exc))
+            return
+        job.failures += 1
+        now = trio.current_time()
+        delay_s = self._backoff.delay_s(job.failures, getattr(exc, "retry_after_s", None))
+        job.problem = said(exc)
+        self._back(job, now + delay_s)
+        if isinstance(exc, SourceTrouble):
+            return
+        if isinstance(exc, QuotaFull):
+            self._full_until = now + delay_s
+            self.health.become("full", *job.problem)
+            return
+        if not isinstance(exc, DriverError):
+            raise exc
+        # An entry that needs a person says so when it is connected again; else it was this file's trouble alone.
+        only_file = isinstance(exc, NeedsPerson) and type(exc) is NeedsPerson
+        self._trouble = Reconnect() if only_file else exc
+        self._trouble_until = now + self._backoff.delay_s(self._supervisor.failures + 1)
+        if not only_file:
+            self.health.become("degraded", *job.problem)
+        self._wake.set()
+
+    def _well(self) -> None:
+        """The entry does its work."""
+        self._probing = False
+        self._supervisor.failures = 0
+        if self._full_until is None and self._trouble is None:
+            self.health.become("up")
+
+
+def _line_of(order: Order) -> tuple[Line, int]:
+    if isinstance(order, Put) and order.kind is Kind.FILE:
+        return (Line.SMALL if order.size <= SMALL_BYTES else Line.LARGE), order.size
+    return Line.NAMES, 0
+
+
+def _what(order: Order) -> str:
+    match order:
+        case Put():
+            return "put"
+        case Move():
+            return "move"
+        case Delete():
+            return "delete"
+        case SetAttributes():
+            return "attributes"
+        case _:
+            assert_never(order)
+
+
+def _is_directory(order: Order) -> bool:
+    return isinstance(order, Move | Delete) and order.copy.kind is Kind.DIRECTORY
+
+
+def _failed(order: Order, exc: Exception) -> Failed:
+    return Failed(order=order, error=exc, again=False, stale=isinstance(exc, Conflict | Stale | Gone))

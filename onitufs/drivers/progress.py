@@ -1,0 +1,81 @@
+"""What is being transferred, how far it is and how fast; and where a transfer can be ended half-way."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from onitufs.model.errors import Stale
+from onitufs.model.orders import Order
+from onitufs.model.source import Source
+
+_WINDOW_S = 2.0
+
+
+@dataclass(slots=True, eq=False)
+class Transfer:
+    """One order under way. Bytes; `of` is 0 for what moves none. Counted in a thread, read on the loop."""
+
+    order: Order
+    what: str  # "put", "move", "delete", "attributes"
+    of: int
+    now_s: Callable[[], float]
+    bytes: int = 0
+    _mark: tuple[float, int] = (0.0, 0)
+    _rate: float = 0.0
+    _started: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._started = self.now_s()
+        self._mark = (self._started, 0)
+
+    @property
+    def bytes_per_s(self) -> float:
+        """Rate over about the last two seconds. To be read now and then; each look may close a window."""
+        now = self.now_s()
+        then, before = self._mark
+        if now - then >= _WINDOW_S or not self._rate:
+            self._rate = (self.bytes - before) / (now - then) if now > then else 0.0
+            if now - then >= _WINDOW_S:
+                self._mark = (now, self.bytes)
+        return self._rate
+
+
+class SourceTrouble(Exception):
+    """The local bytes could not be read: neither the entry's nor the file's fault."""
+
+
+class Metered:
+    """A Source that counts what is read, and ends the transfer where it reads if the work was cancelled."""
+
+    def __init__(self, source: Source, transfer: Transfer, check_cancelled: Callable[[], None]) -> None:
+        self.size = source.size
+        self._source = source
+        self._transfer = transfer
+        self._check_cancelled = check_cancelled
+
+    def read(self, offset: int, length: int) -> bytes:
+        self._check_cancelled()
+        try:
+            data = self._source.read(offset, length)
+        except OSError as exc:
+            raise SourceTrouble(f"the local store cannot be read: {exc}") from exc
+        if not data and length and offset < self.size:
+            raise Stale("the local content is shorter than it was")
+        self._transfer.bytes = max(self._transfer.bytes, offset + len(data))
+        return data
+
+    def copy_into(self, fd: int, tick: Callable[[int], None] | None = None) -> bytes:
+        """As Source says. An OSError may be either side's: the driver judges it."""
+
+        def count(written: int) -> None:
+            self._transfer.bytes = written
+            self._check_cancelled()
+            if tick is not None:
+                tick(written)
+
+        self._check_cancelled()
+        digest = self._source.copy_into(fd, count)
+        self._transfer.bytes = self.size
+        return digest
+
+    def close(self) -> None:
+        self._source.close()

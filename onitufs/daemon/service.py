@@ -56,8 +56,11 @@ class Service(Protocol):
         ...
 
     def scrub(self, entry: str | None) -> AsyncIterator[Answer]:
-        """Reread the Copies on the entries and compare. Yields {checked, of} now and then, {entry, path, problem,
-        remedy} for each difference (which becomes unsettled and is put right), and last {done: true, checked, wrong}."""
+        """Reread the Copies on the entries and compare.
+
+        Yields {checked, of} now and then, {entry, path, problem, remedy} for each difference (which becomes unsettled
+        and is put right), and last {done: true, checked, wrong}.
+        """
         ...
 
     async def stop(self, timeout_s: float | None, now: bool) -> Answer:

@@ -32,9 +32,16 @@ class Placements:
         value = self._catalog.get(keys.remote(entry, place.parent, place.name))
         return None if value is None else self.get(FileId(keys.number(value, 0)), entry)
 
-    def has_children(self, entry: EntryName, directory: FileId) -> bool:
-        """Whether any Copy stands in this directory on the entry."""
-        return bool(self._catalog.scan(keys.remotes(entry, directory), limit=1))
+    def child(self, entry: EntryName, directory: FileId) -> FileId | None:
+        """One file whose Copy stands in this directory on the entry."""
+        rows = self._catalog.scan(keys.remotes(entry, directory), limit=1)
+        return FileId(keys.number(rows[0][1], 0)) if rows else None
+
+    def children(self, entry: EntryName, directory: FileId) -> list[Copy]:
+        """The Copies that stand in this directory on the entry, all of them."""
+        rows = self._catalog.scan(keys.remotes(entry, directory), limit=10_000_000)
+        found = (self.get(FileId(keys.number(value, 0)), entry) for _, value in rows)
+        return [copy for copy in found if copy is not None]
 
     def on(self, entry: EntryName, after: bytes = b"", limit: int = 500) -> list[tuple[bytes, FileId]]:
         """Up to `limit` file ids with a Copy on the entry; `after`: the last key given, to go on."""

@@ -52,8 +52,8 @@ class Tree:
         self._paths: dict[InodeNumber, bytes] = {}  # of directories; emptied when one of them moves
         if catalog.get(keys.inode(ROOT_INODE)) is None:
             self._plant(owner)
-        counts = catalog.get(keys.meta("counts"))
-        self.files, self.directories, self.unsettled = unpack_value(counts) if counts else (0, 0, 0)
+        self.files = self.directories = self.unsettled = self.only_here = 0
+        self._read_counts()
         self._xattrs = bool(catalog.scan(keys.XATTR, limit=1))
 
     def _plant(self, owner: tuple[int, int]) -> None:
@@ -167,9 +167,13 @@ class Tree:
             self._restore(inodes)
             raise
 
-    def _restore(self, inodes: Iterable[Inode]) -> None:
+    def _read_counts(self) -> None:
         counts = self.catalog.get(keys.meta("counts"))
-        self.files, self.directories, self.unsettled = unpack_value(counts) if counts else (0, 0, 0)
+        if counts:
+            self.files, self.directories, self.unsettled, self.only_here = unpack_value(counts)
+
+    def _restore(self, inodes: Iterable[Inode]) -> None:
+        self._read_counts()
         for inode in inodes:
             value = self.catalog.get(keys.inode(inode.number))
             if value is None:
@@ -182,7 +186,7 @@ class Tree:
     def _count(self, changes: Changes, files: int = 0, directories: int = 0) -> None:
         self.files += files
         self.directories += directories
-        changes[keys.meta("counts")] = pack_value((self.files, self.directories, self.unsettled))
+        changes[keys.meta("counts")] = pack_value((self.files, self.directories, self.unsettled, self.only_here))
 
     def mark(self, changes: Changes, file: FileId, why: str) -> None:
         """Add to `changes` that this file is to be looked at. Its counter goes with it."""
@@ -199,6 +203,15 @@ class Tree:
             self.unsettled -= 1
             self._count(changes)
         changes[key] = None
+
+    def note_only_here(self, changes: Changes, file: FileId, *, only_here: bool) -> None:
+        """Add to `changes` whether the rules place this file nowhere. Its counter goes with it."""
+        key = keys.local(file)
+        known = changes.get(key, self.catalog.get(key)) is not None
+        if known != only_here:
+            self.only_here += 1 if only_here else -1
+            self._count(changes)
+            changes[key] = b"" if only_here else None
 
     # -- making ----------------------------------------------------------------------------------------------------
 

@@ -354,6 +354,11 @@ class Volume(Tree):
         finally:
             os.close(fd)
 
+    def is_dirty(self, number: InodeNumber) -> bool:
+        """Whether a program has the file open and its bytes are not all sealed."""
+        file = self._open.get(number)
+        return file is not None and file.dirty
+
     def statfs(self) -> Room:
         return self._space.room()
 

@@ -1,0 +1,320 @@
+"""Answers what service.py asks of the daemon. Reads only; what changes anything is passed on to who owns it."""
+
+import base64
+import datetime
+import importlib.metadata
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+import trio
+
+from onitufs.catalog import keys
+from onitufs.content.media_type import media_type
+from onitufs.drivers.plug import Plug
+from onitufs.model.copies import Copy
+from onitufs.model.errors import NoSuchPath
+from onitufs.model.files import Inode, Kind
+from onitufs.model.ids import ROOT_FILE, ROOT_INODE, EntryName, FileId, InodeNumber
+from onitufs.model.verdicts import Subject, Verdict
+
+from .placing import Placing
+from .scrubbing import scrub
+from .service import Answer
+
+FAILURES_SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What never changes while the daemon runs."""
+
+    name: str
+    setup: str
+    mount: str
+    state: str
+    log: str
+    since_ns: int
+
+
+class Answers:
+    """service.Service over the running parts. `stop` is the daemon's own."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        placing: Placing,
+        *,
+        stop: Callable[[float | None, bool], Awaitable[Answer]],
+        pause: Callable[[EntryName, bool], None],
+        mode: Callable[[EntryName], str],
+    ) -> None:
+        self._identity = identity
+        self._placing = placing
+        self._volume = placing.volume
+        self._stop = stop
+        self._pause = pause
+        self._mode = mode
+
+    # -- the whole ---------------------------------------------------------------------------------------------------
+
+    def status(self) -> Answer:
+        known = self._identity
+        failures = self._failures()
+        entries = self.entries()
+        return {
+            "name": known.name,
+            "setup": known.setup,
+            "mount": known.mount,
+            "state": known.state,
+            "pid": os.getpid(),
+            "version": importlib.metadata.version("onitufs"),
+            "since": _time(known.since_ns),
+            "verdict": self._verdict(failures, entries),
+            "files": self._counts(failures),
+            "entries": entries,
+            "failures": failures[:FAILURES_SHOWN],
+        }
+
+    def _counts(self, failures: list[Answer]) -> Answer:
+        volume = self._volume
+        pending = self._pending()
+        return {
+            "all": volume.files,
+            "directories": volume.directories,
+            "placed": max(0, volume.files - volume.only_here - pending),
+            "pending": pending,
+            "failing": len(failures),
+            "only_here": volume.only_here,
+            "bytes_pending": sum(transfer.of - transfer.bytes for plug in self._plugs() for transfer in plug.transfers),
+        }
+
+    def _pending(self) -> int:
+        return self._volume.unsettled or (0 if self._placing.idle else 1)
+
+    def _verdict(self, failures: list[Answer], entries: list[Answer]) -> str:
+        if self._placing.idle:
+            return "safe"
+        if any(entry["health"] in ("auth-needed", "suspended") for entry in entries):
+            return "needs-person"
+        return "failing" if failures else "pending"
+
+    def _plugs(self) -> list[Plug]:
+        return list(self._placing.plugs.values())
+
+    def _failures(self) -> list[Answer]:
+        """Every file that something keeps from its place, by path and entry. A paused entry fails nothing."""
+        found: dict[tuple[FileId, str], tuple[str, str, int]] = {}
+        for file, problem in self._placing.problems.items():
+            entry, _, reason = problem.reason.partition(": ")
+            found[(file, entry)] = (reason, "", problem.since_ns)
+        for name, plug in self._placing.plugs.items():
+            if plug.health.state == "paused":
+                continue
+            for file, (reason, remedy) in plug.problems().items():
+                found[(file, name)] = (reason, remedy, int(plug.health.since * 1e9))
+        return [
+            _path(self._volume.path(file) or b"?")
+            | {"entry": entry, "reason": reason, "remedy": remedy, "since": _time(since_ns)}
+            for (file, entry), (reason, remedy, since_ns) in found.items()
+        ]
+
+    def entries(self) -> list[Answer]:
+        return [self._entry(name, plug) for name, plug in self._placing.plugs.items()]
+
+    def _entry(self, name: EntryName, plug: Plug) -> Answer:
+        health = plug.health
+        return {
+            "name": name,
+            "driver": plug.driver.name,
+            "mode": self._mode(name),
+            "health": health.state,
+            "since": _time(int(health.since * 1e9)),
+            "message": health.message,
+            "remedy": health.remedy,
+            "queued": len(plug),
+            "running": [
+                _path(self._volume.path(transfer.order.file) or b"?")
+                | {
+                    "what": transfer.what,
+                    "bytes": transfer.bytes,
+                    "of": transfer.of,
+                    "bytes_per_s": int(transfer.bytes_per_s),
+                }
+                for transfer in plug.transfers
+            ],
+        }
+
+    # -- one file ------------------------------------------------------------------------------------------------------
+
+    def whereis(self, path: bytes) -> Answer:
+        file, inode = self._volume.resolve(path)
+        copies = self._placing.placements.of(file)
+        problems = [failure for failure in self._failures() if failure["path"] == _path(path)["path"]]
+        verdict = self._placing.facts.verdict(path, inode)
+        unsettled = self._is_pending(file, inode)
+        if problems:
+            state = "failing"
+        elif unsettled:
+            state = "pending"
+        else:
+            state = "placed" if verdict.targets or copies else "only-here"
+        return _path(path) | {
+            "kind": inode.kind.name.lower(),
+            "size": inode.size,
+            "modified": _time(inode.mtime_ns),
+            "here": True,
+            "state": state,
+            "wanted": list(verdict.targets),
+            "copies": [self._copy(copy, inode) for copy in copies.values()],
+            "problems": [{key: problem[key] for key in ("entry", "reason", "remedy")} for problem in problems],
+        }
+
+    def _is_pending(self, file: FileId, inode: Inode) -> bool:
+        return self._volume.catalog.get(keys.unsettled(file)) is not None or self._volume.is_dirty(inode.number)
+
+    def _copy(self, copy: Copy, inode: Inode) -> Answer:
+        try:
+            where = b"/".join(self._placing.placements.path(copy.entry, copy.place))
+        except Exception:  # noqa: BLE001  a directory above is being moved: the name alone still helps
+            where = copy.place.name
+        current = copy.kind is not Kind.FILE or copy.generation == inode.generation
+        return _path(where) | {
+            "entry": copy.entry,
+            "state": "current" if current else "old",
+            "size": copy.size,
+            "verified": _time(copy.verified_ns),
+            "digest": copy.digest.hex(),
+        }
+
+    def explain(self, path: bytes, media_type: str | None, size: int | None) -> Answer:
+        subject, exists = self._subject(path, media_type, size)
+        verdict: Verdict = self._placing.facts.rulebook.decide(subject)
+        return _path(path) | {
+            "exists": exists,
+            "kind": subject.kind.name.lower(),
+            "size": subject.size,
+            "media_type": subject.media_type,
+            "targets": list(verdict.targets),
+            "copies": verdict.copies,
+            "reasons": [
+                {
+                    "source": reason.source,
+                    "text": reason.text,
+                    "added": list(reason.added),
+                    "removed": list(reason.removed),
+                }
+                for reason in verdict.reasons
+            ],
+        }
+
+    def _subject(self, path: bytes, asked_type: str | None, size: int | None) -> tuple[Subject, bool]:
+        try:
+            inode = self._volume.resolve(path)[1]
+        except NoSuchPath:
+            kind = Kind.DIRECTORY if path.endswith(b"/") else Kind.FILE
+            guessed = media_type(path.rpartition(b"/")[2]) if kind is Kind.FILE else None
+            return Subject(path=path, kind=kind, size=size, media_type=asked_type or guessed, age_s=0.0), False
+        head = self._volume.head(inode) if inode.kind is Kind.FILE else b""
+        is_file = inode.kind is Kind.FILE
+        return (
+            Subject(
+                path=path.rstrip(b"/") or b"/",
+                kind=inode.kind,
+                size=(inode.size if size is None else size) if is_file else None,
+                media_type=asked_type or (media_type(path.rpartition(b"/")[2], head) if is_file else None),
+                age_s=(self._volume.now_ns() - inode.mtime_ns) / 1e9 if is_file else None,
+            ),
+            True,
+        )
+
+    # -- waiting -------------------------------------------------------------------------------------------------------
+
+    async def wait(self, path: bytes | None, timeout_s: float | None) -> Answer:
+        file = None if path is None else self._volume.resolve(path)[0]
+        with trio.move_on_after(float("inf") if timeout_s is None else timeout_s):
+            while not self._done(file):
+                await self._placing.progress()
+        return self._counts(self._failures()) | {"done": self._done(file)}
+
+    def _done(self, file: FileId | None) -> bool:
+        if file is None or file == ROOT_FILE or self._placing.idle:
+            return self._placing.idle and (file is None or not self._is_written(file))
+        name = self._volume.name(file)
+        if name is None or not name.alive:
+            return True
+        if self._is_written(file) or self._volume.catalog.get(keys.unsettled(file)) is not None:
+            return False
+        return name.kind is not Kind.DIRECTORY or not self._pending_below(name.inode)
+
+    def _is_written(self, file: FileId) -> bool:
+        """Whether a program has it open and has written what is not sealed yet."""
+        name = self._volume.name(file)
+        return name is not None and name.alive and self._volume.is_dirty(name.inode)
+
+    def _pending_below(self, directory: InodeNumber) -> bool:
+        inside = self._volume.directory_path(directory) + b"/"
+        after = b""
+        while rows := self._volume.catalog.scan(keys.UNSETTLED, after):
+            for key, _ in rows:
+                path = self._volume.path(FileId(keys.number(key)))
+                if path is not None and path.startswith(inside):
+                    return True
+            after = rows[-1][0]
+        rows = self._volume.catalog.scan(keys.SUBTREE)
+        for key, _ in rows:
+            marked = InodeNumber(keys.number(key))
+            above = self._volume.directory_path(marked) + b"/"
+            if above.startswith(inside) or inside.startswith(above) or marked == ROOT_INODE:
+                return True
+        return False
+
+    # -- changes -------------------------------------------------------------------------------------------------------
+
+    def pause(self, entry: str) -> Answer:
+        plug = self._plug(entry)
+        self._pause(EntryName(entry), True)
+        plug.pause()
+        return self._entry(EntryName(entry), plug)
+
+    def resume(self, entry: str) -> Answer:
+        plug = self._plug(entry)
+        self._pause(EntryName(entry), False)
+        plug.resume()
+        self._placing.ask_all()
+        return self._entry(EntryName(entry), plug)
+
+    def _plug(self, entry: str) -> Plug:
+        plug = self._placing.plugs.get(EntryName(entry))
+        if plug is None:
+            known = ", ".join(self._placing.plugs) or "none"
+            raise NoSuchPath(f"no entry {entry!r} in {self._identity.setup} (there are: {known})")
+        return plug
+
+    async def scrub(self, entry: str | None) -> AsyncIterator[Answer]:
+        plugs = self._placing.plugs if entry is None else {EntryName(entry): self._plug(entry)}
+        async for found in scrub(self._placing, plugs):
+            yield (_path(found["path"]) | {k: v for k, v in found.items() if k != "path"}) if "path" in found else found
+
+    async def stop(self, timeout_s: float | None, now: bool) -> Answer:
+        return await self._stop(timeout_s, now)
+
+    def log_path(self) -> str:
+        return self._identity.log
+
+
+def _path(path: bytes) -> Answer:
+    """The keys `path` and, where it is no UTF-8, `path_base64`."""
+    text = path.decode(errors="replace")
+    if text.encode() == path:
+        return {"path": text}
+    return {"path": text, "path_base64": base64.b64encode(path).decode()}
+
+
+def _time(ns: int) -> str:
+    """RFC 3339 in UTC, to the second. Source: RFC 3339, section 5.6."""
+    try:
+        moment = datetime.datetime.fromtimestamp(ns // 1_000_000_000, datetime.UTC)
+    except (ValueError, OverflowError, OSError):  # beyond the years 1 to 9999, which a file's time may be
+        moment = datetime.datetime.fromtimestamp(0, datetime.UTC)
+    return moment.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,204 @@
+"""The nursery tree: who runs under whom, how the daemon comes up, reads its setup again, and ends.
+
+Up: setup, lock and replay, recovery, entries, mount, control socket, ready. Down, in reverse: the mount first, then
+what is being placed (for a bounded time), the entries, the catalog. A crash of one entry ends in its supervisor; a
+crash of anything else ends the daemon, and loses nothing that was answered.
+"""
+
+import logging
+import os
+import resource
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import trio
+
+from onitufs.catalog import keys
+from onitufs.catalog.records import pack_value
+from onitufs.catalog.store import Catalog
+from onitufs.content.files import ContentStore
+from onitufs.fuse import mounting
+from onitufs.fuse.operations import Operations
+from onitufs.model.errors import OnituError
+from onitufs.setup import Setup, load
+from onitufs.volume import Volume
+from onitufs.volume.space import Space
+
+from .answers import Answers, Identity
+from .entries import Entries
+from .options import MountOptions
+from .service import Answer, Service
+
+LINGER_S = 30.0  # how long to go on placing after somebody else unmounted us
+
+log = logging.getLogger(__name__)
+
+
+class Serve(Protocol):
+    """Answers clients for as long as the daemon runs; see control/server.py."""
+
+    def __call__(self, service: Service, *, state: str, task_status: trio.TaskStatus[None]) -> Awaitable[None]: ...
+
+
+async def run(
+    setup_path: Path,
+    mountpoint: Path,
+    *,
+    options: MountOptions,
+    state: Path,
+    log_path: Path,
+    serve: Serve,
+    ready: Callable[[], None],
+) -> None:
+    """Serve the mount until it is unmounted or a signal says to end. Everything that was answered is on disk then.
+
+    Raises SetupError, AlreadyRunning, StateError, NoDaemon (the mount point), OSError.
+    """
+    setup = load(setup_path)
+    _raise_file_limit()
+    content = ContentStore(state / "content")
+    catalog = await trio.to_thread.run_sync(Catalog.open, state / "catalog", content)
+    try:
+        owner = (
+            os.geteuid() if options.uid is None else options.uid,
+            os.getegid() if options.gid is None else options.gid,
+        )
+        volume = Volume(catalog, content, Space(state), owner=owner)
+        recovered = volume.recover()
+        if recovered:
+            log.info("recovered after a crash", extra={"files": recovered, "power_cut": catalog.lost_to_power_cut})
+        daemon = _Daemon(setup, mountpoint, options, state, log_path, volume)
+        await daemon.run(serve, ready)
+    finally:
+        with trio.CancelScope(shield=True):  # bounded: one barrier and one fold
+            await trio.to_thread.run_sync(catalog.close)
+
+
+def _raise_file_limit() -> None:
+    """Each open file costs a descriptor; the usual soft limit of 1024 is for programs that use select()."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+class _Daemon:
+    def __init__(
+        self, setup: Setup, mountpoint: Path, options: MountOptions, state: Path, log_path: Path, volume: Volume
+    ) -> None:
+        self._setup = setup
+        self._mountpoint = mountpoint
+        self._options = options
+        self._state = state
+        self._log_path = log_path
+        self._volume = volume
+        self._catalog = volume.catalog
+        self._entries = Entries(volume, state / "entries")
+        self._linger_s = LINGER_S
+        self._stopping = trio.Event()
+
+    async def run(self, serve: Serve, ready: Callable[[], None]) -> None:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._catalog.run)
+            await nursery.start(self._volume.run)
+            placing = self._placing = self._entries.placing(self._setup)
+            self._volume.changed = placing.changed
+            self._volume.subtree_changed = placing.subtree_changed
+            self._catalog.on_durable = placing.durable
+            self._note_rules()
+            await nursery.start(placing.run)
+            await nursery.start(self._entries.run)
+            operations = Operations(self._volume, xattr=self._options.xattr)
+            with mounting.mounted(operations, self._mountpoint, self._mount_options()) as mount:
+                self._mount = mount
+                await nursery.start(partial(serve, self._service(), state=str(self._state)))
+                await nursery.start(self._heed_signals)
+                await mount.serve(ready)
+            await self._linger()
+            nursery.cancel_scope.cancel()
+
+    def _mount_options(self) -> mounting.Options:
+        wanted = self._options
+        return mounting.Options(
+            source=str(self._setup.path),
+            allow_other=wanted.allow_other,
+            read_only=wanted.read_only,
+            exec=wanted.exec,
+            suid=wanted.suid,
+            dev=wanted.dev,
+        )
+
+    def _service(self) -> Answers:
+        identity = Identity(
+            name=self._setup.name,
+            setup=str(self._setup.path),
+            mount=str(self._mountpoint),
+            state=str(self._state),
+            log=str(self._log_path),
+            since_ns=time.time_ns(),
+        )
+        return Answers(
+            identity, self._placing, stop=self._stop, pause=self._entries.remember_pause, mode=self._entries.mode
+        )
+
+    # -- the setup -----------------------------------------------------------------------------------------------------
+
+    def _note_rules(self) -> None:
+        """If the setup says something else than at the last start, everything is to be asked again."""
+        key, now = keys.meta("rules"), pack_value(self._setup.fingerprint())
+        before = self._catalog.get(key)
+        if before == now:
+            return
+        self._catalog.commit({key: now})
+        if before is not None:
+            log.info("the setup has changed: every file is looked at again")
+            self._placing.ask_tree()
+
+    def _reload(self) -> None:
+        """SIGHUP: read the setup again. A wrong one changes nothing."""
+        try:
+            setup = load(self._setup.path)
+            self._entries.change(setup)
+        except OnituError as error:
+            log.error("the setup was not read again", extra={"why": str(error)})  # noqa: TRY400  one line is enough
+            return
+        self._setup = setup
+        self._note_rules()
+        log.info("the setup was read again")
+
+    async def _heed_signals(self, *, task_status: trio.TaskStatus[None]) -> None:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            task_status.started()
+            async for number in signals:
+                if number == signal.SIGHUP:
+                    self._reload()
+                    continue
+                log.info("ending", extra={"signal": signal.Signals(number).name})
+                self._linger_s = 0
+                await self._mount.unmount(force=True)
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    async def _stop(self, timeout_s: float | None, now: bool) -> Answer:
+        """service.Service.stop: place everything, unmount, end."""
+        done = self._placing.idle
+        if not now:
+            with trio.move_on_after(float("inf") if timeout_s is None else timeout_s):
+                while not self._placing.idle:
+                    await self._placing.progress()
+            done = self._placing.idle
+        self._linger_s = 0
+        if not await self._mount.unmount():
+            self._linger_s = LINGER_S
+            return {"done": done, "pending": self._volume.unsettled, "busy": True}
+        return {"done": done and self._placing.idle, "pending": self._volume.unsettled, "busy": False}
+
+    async def _linger(self) -> None:
+        """After a foreign umount: what was saved last should still reach its entries if that is quick."""
+        with trio.move_on_after(self._linger_s):
+            while not self._placing.idle:
+                await self._placing.progress()
+        if not self._placing.idle:
+            log.info("ended with work left, which goes on at the next start", extra={"files": self._volume.unsettled})

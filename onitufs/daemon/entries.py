@@ -1,0 +1,163 @@
+"""The entries of the setup: each a Plug in a nursery of its own, started, changed and stopped as the setup says."""
+
+import functools
+import logging
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from onitufs.catalog import keys
+from onitufs.catalog.records import pack_value, unpack_value
+from onitufs.drivers.plug import Plug
+from onitufs.drivers.registry import ManifestedDriver, Registry
+from onitufs.model.errors import SetupError
+from onitufs.model.ids import EntryName, FileId
+from onitufs.model.orders import Put
+from onitufs.model.source import Source
+from onitufs.model.state import Abilities
+from onitufs.referee import ledger
+from onitufs.referee.rules import Rulebook
+from onitufs.setup import EntrySetup, Setup
+from onitufs.volume import Volume
+from onitufs.volume.placements import Placements
+
+from .facts import Facts
+from .placing import Placing
+
+log = logging.getLogger(__name__)
+
+
+class _Running:
+    """One started entry, and how to stop it."""
+
+    def __init__(self, wanted: EntrySetup, plug: Plug) -> None:
+        self.wanted = wanted
+        self.plug = plug
+        self.scope = trio.CancelScope()
+
+
+class Entries:
+    """Keeps one Plug running for each entry that the setup names. `work`: private directories of the entries."""
+
+    def __init__(self, volume: Volume, work: Path) -> None:
+        self._volume = volume
+        self._catalog = volume.catalog
+        self._work = work
+        self._registry = Registry()
+        self._running: dict[EntryName, _Running] = {}
+        self._nursery: trio.Nursery | None = None
+
+    def placing(self, setup: Setup) -> Placing:
+        """What joins the volume with the entries of this setup. Raises SetupError for options that a driver refuses."""
+        facts = Facts(self._volume, Placements(self._catalog), _rulebook(setup), {})
+        self._placing = Placing(facts, {})
+        self.change(setup)
+        return self._placing
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run the Plugs until cancelled."""
+        async with trio.open_nursery() as self._nursery:
+            for entry in self._running.values():
+                self._nursery.start_soon(self._live, entry)
+            task_status.started()
+            await trio.sleep_forever()
+
+    async def _live(self, entry: _Running) -> None:
+        with entry.scope:
+            await entry.plug.run()
+
+    def change(self, setup: Setup) -> None:
+        """Take over another setup: its rules, and its entries; an unchanged one goes on undisturbed.
+
+        Raises SetupError, and then nothing has changed.
+        """
+        ready = {wanted.name: self._read(wanted, setup) for wanted in setup.entries}
+        rulebook = _rulebook(setup)
+        plugs: dict[EntryName, Plug] = {}
+        for wanted in setup.entries:
+            known = self._running.get(wanted.name)
+            if known is None or known.wanted != wanted:
+                if known is not None:
+                    self._stop(known)
+                known = self._start(wanted, *ready[wanted.name])
+            plugs[wanted.name] = known.plug
+        for name in self._running.keys() - plugs.keys():
+            self._stop(self._running.pop(name))
+        facts = self._placing.facts
+        facts.rulebook = rulebook
+        facts.entries = {wanted.name: _abilities(ready[wanted.name][0]) for wanted in setup.entries if wanted.writable}
+        self._placing.plugs = plugs
+
+    def _read(self, wanted: EntrySetup, setup: Setup) -> tuple[ManifestedDriver, Any]:
+        at = f"{setup.path.name}: entries.{wanted.name}"
+        try:
+            driver = self._registry.get(wanted.driver)
+        except SetupError as error:
+            raise SetupError([f"{at}.driver: {problem}" for problem in error.problems]) from error
+        return driver, driver.read_options(wanted.options, setup.base, f"{at}.options")
+
+    def _start(self, wanted: EntrySetup, driver: ManifestedDriver, options: Any) -> _Running:
+        name = wanted.name
+        placing, placements = self._placing, self._placing.placements
+        plug = Plug(
+            name,
+            driver,
+            options,
+            open_source=self._source,
+            path_of=functools.partial(placements.path, name),
+            directory=functools.partial(placing.copies.give, name),
+            directory_mode=self._directory_mode,
+            fits=lambda order: ledger.fits(order, placing.copies),
+            report=placing.report,
+            identity=self._known("entry", name),
+            remember_identity=functools.partial(self._remember, "entry", name),
+            work_dir=self._work / name.replace("/", "%2F"),
+        )
+        plug.on_room = placing.has_room
+        if self._known("paused", name):
+            plug.pause()
+        running = self._running[name] = _Running(wanted, plug)
+        if self._nursery is not None:
+            self._nursery.start_soon(self._live, running)
+        return running
+
+    def _stop(self, entry: _Running) -> None:
+        entry.scope.cancel()
+        self._placing.dropped(entry.wanted.name)
+
+    # -- what Plugs ask for ------------------------------------------------------------------------------------------
+
+    def _source(self, order: Put) -> Source:
+        return self._volume.source(order.file, order.generation)
+
+    def _directory_mode(self, directory: FileId) -> int:
+        name = self._volume.name(directory)
+        return self._volume.peek(name.inode).mode & 0o777 if name is not None and name.alive else 0o755
+
+    # -- what is remembered of them ----------------------------------------------------------------------------------
+
+    def _known(self, what: str, name: EntryName) -> Any:
+        value = self._catalog.get(keys.meta(f"{what}:{name}"))
+        return None if value is None else unpack_value(value)
+
+    def _remember(self, what: str, name: EntryName, value: object) -> None:
+        self._catalog.commit({keys.meta(f"{what}:{name}"): pack_value(value)})
+
+    def mode(self, name: EntryName) -> str:
+        """ "rw", "r" or "w", as the setup says."""
+        return self._running[name].wanted.mode
+
+    def remember_pause(self, name: EntryName, paused: bool) -> None:
+        self._remember("paused", name, paused)
+
+
+def _rulebook(setup: Setup) -> Rulebook:
+    writable = [entry.name for entry in setup.entries if entry.writable]
+    read_only = [entry.name for entry in setup.entries if not entry.writable]
+    return Rulebook(setup.rules, writable, setup.never, read_only=read_only)
+
+
+def _abilities(driver: ManifestedDriver) -> Abilities:
+    can = driver.manifest.abilities
+    return Abilities(mode="keeps_mode" in can, mtime="keeps_mtime" in can, symlinks="symlinks" in can)

@@ -1,0 +1,411 @@
+"""Joins the volume, the Referee and the Plugs: asks about files, hands out orders, records what entries confirmed.
+
+The catalog's unsettled index is the truth of what is to do; what this module remembers only saves asking again. A lost
+wake-up costs time, never a file.
+"""
+
+import heapq
+import logging
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import trio
+
+from onitufs.catalog import keys
+from onitufs.drivers.plug import Plug
+from onitufs.model.copies import Copy, Place
+from onitufs.model.errors import Stale
+from onitufs.model.files import Kind
+from onitufs.model.ids import ROOT_FILE, ROOT_INODE, EntryName, FileId, InodeNumber, Seq
+from onitufs.model.orders import Done, Failed, Order, Outcome
+from onitufs.model.state import Decision, EntryView
+from onitufs.referee import ledger
+from onitufs.referee.reconcile import orders_for
+from onitufs.volume.tree import Changes
+
+from .facts import Facts
+
+SLICE = 50  # files asked about before other tasks get a turn: about 10 ms
+MOST_REMEMBERED = 50_000  # of any list that the unsettled index can replace
+RETRY_S = 30.0  # how often what could not be handed out is looked for, at the latest
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Problem:
+    """Why a file is not where it should be, for people, entry by entry. `since_ns`: wall clock."""
+
+    reason: str
+    since_ns: int
+
+
+class KnownCopies:
+    """The Copies, as referee/ledger.py asks for them.
+
+    `given`: the places that running orders were told for directories without a Copy; they hold until the order ended.
+    """
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        self.get = facts.placements.get
+        self.at = facts.placements.at
+        self.children = facts.placements.children
+        self.given: dict[tuple[EntryName, FileId], Place] = {}
+
+    def put_place(self, entry: EntryName, directory: FileId) -> Place | None:
+        return self.given.get((entry, directory)) or self._facts.wanted_place(directory)
+
+    def give(self, entry: EntryName, directory: FileId) -> Place:
+        """Tell an order that begins to run where to make a directory. Raises Stale if it is dead."""
+        place = self.put_place(entry, directory)
+        if place is None:
+            raise Stale("a directory above was removed")
+        self.given[(entry, directory)] = place
+        return place
+
+
+class Placing:
+    """Runs in the daemon's nursery. Every method but run() is plain and may be called from any task of the loop."""
+
+    def __init__(self, facts: Facts, plugs: Mapping[EntryName, Plug]) -> None:
+        self.facts = facts
+        self.volume = facts.volume
+        self.placements = facts.placements
+        self.plugs = plugs
+        self.problems: dict[FileId, Problem] = {}
+        self.copies = KnownCopies(facts)
+        self._to_ask: dict[FileId, None] = {}
+        self._wake = trio.Event()
+        self._progress = trio.Event()
+        self._began_s = trio.current_time() - 60
+        self._changed_s: dict[FileId, float] = {}
+        self._ordered: dict[tuple[EntryName, FileId], Order] = {}
+        self._refused: dict[tuple[EntryName, FileId], tuple[Order, str]] = {}
+        self._later: list[tuple[float, FileId]] = []
+        self._until_durable: deque[tuple[Seq, FileId]] = deque()
+        self._waiters: dict[FileId, set[FileId]] = {}
+        self._waiting: dict[FileId, frozenset[FileId]] = {}
+        self._needed: dict[tuple[EntryName, FileId], None] = {}
+        self._sweep_after: bytes | None = b""  # where reading the unsettled index goes on; None: all was read
+        self._sweep_again = False
+
+    # -- events ------------------------------------------------------------------------------------------------------
+
+    def changed(self, file: FileId) -> None:
+        """A file's content, name or attributes changed in the mount."""
+        self._changed_s[file] = trio.current_time()
+        self._refused_again(file)
+        self.ask(file)
+
+    def subtree_changed(self, directory: InodeNumber) -> None:
+        """Everything below a directory is to be asked again; its marker is in the catalog."""
+        del directory
+        self._wake.set()
+
+    def ask(self, file: FileId) -> None:
+        """Have the Referee look at this file soon."""
+        if len(self._to_ask) < MOST_REMEMBERED:
+            self._to_ask[file] = None
+        else:
+            self._sweep_again = True
+        self._wake.set()
+
+    def dropped(self, entry: EntryName) -> None:
+        """An entry's Plug ends; what it was given is not under way any more."""
+        for key in [key for key in self._ordered if key[0] == entry]:
+            del self._ordered[key]
+
+    def ask_all(self) -> None:
+        """Have the Referee look at every unsettled file, e.g. because an entry came back."""
+        self._refused.clear()
+        self._sweep_again = True
+        self._wake.set()
+
+    def ask_tree(self) -> None:
+        """Have the Referee look at every file there is, because the rules changed."""
+        self._refused.clear()
+        self.volume.catalog.commit({keys.subtree(ROOT_INODE): b""})
+        self._wake.set()
+
+    def durable(self, seq: Seq) -> None:
+        """History up to `seq` is on disk."""
+        while self._until_durable and self._until_durable[0][0] <= seq:
+            self.ask(self._until_durable.popleft()[1])
+
+    def has_room(self) -> None:
+        """A Plug can take more orders than it could."""
+        self._sweep_again = True
+        self._wake.set()
+
+    def report(self, outcome: Outcome) -> None:
+        """A Plug is done with an order."""
+        order = outcome.order
+        self._ordered.pop((order.entry, order.file), None)
+        if isinstance(outcome, Done):
+            self._record(outcome)
+        elif outcome.again or outcome.stale:
+            self.ask(order.file)
+        else:
+            self._refuse(outcome)
+        self._moved_on()
+
+    def lost(self, copy: Copy) -> None:
+        """A Copy turned out not to be there any more."""
+        self._correct(copy.file, removed=(copy,))
+
+    def differs(self, copy: Copy) -> None:
+        """A Copy turned out to hold other bytes; it is given with generation 0."""
+        self._correct(copy.file, put=(copy,))
+
+    def _correct(self, file: FileId, removed: tuple[Copy, ...] = (), put: tuple[Copy, ...] = ()) -> None:
+        changes: Changes = {}
+        self.placements.write(changes, removed=removed, put=put)
+        self.volume.mark(changes, file, "scrub")
+        self.volume.catalog.commit(changes)
+        self.ask(file)
+
+    # -- outcomes ------------------------------------------------------------------------------------------------------
+
+    def _record(self, done: Done) -> None:
+        order = done.order
+        found = ledger.apply(done, self.copies, self.volume.now_ns())
+        changes: Changes = {}
+        self.placements.write(changes, removed=found.removed, put=found.put)
+        self.volume.catalog.commit(changes)
+        for file in getattr(order, "missing", ()):
+            self.copies.given.pop((order.entry, file), None)
+        if done.kept:
+            log.warning(
+                "kept what was found in the way",
+                extra={
+                    "entry": order.entry,
+                    "path": self._shown(order.file),
+                    "as": done.kept.decode(errors="backslashreplace"),
+                },
+            )
+        for copy in found.put:
+            self._needed.pop((copy.entry, copy.file), None)
+        for file in found.ask:
+            self.ask(file)
+        for copy in (*found.removed, *found.put):
+            for waiter in self._waiters.get(copy.file, ()):
+                self.ask(waiter)
+
+    def _refuse(self, failed: Failed) -> None:
+        order = failed.order
+        self._refused[(order.entry, order.file)] = (order, str(failed.error))
+        log.warning(
+            "refused for good", extra={"entry": order.entry, "path": self._shown(order.file), "why": str(failed.error)}
+        )
+        self.ask(order.file)
+
+    def _refused_again(self, file: FileId) -> None:
+        for entry in self.plugs:
+            self._refused.pop((entry, file), None)
+
+    def _shown(self, file: FileId) -> str:
+        return (self.volume.path(file) or b"?").decode(errors="backslashreplace")
+
+    # -- the loop ------------------------------------------------------------------------------------------------------
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Ask and hand out for ever. Raises OSError if the catalog cannot be written."""
+        task_status.started()
+        while True:
+            self._wake = trio.Event()
+            worked = self._ask_some() or self._sweep_some() or self._walk_some()
+            if worked:
+                await trio.lowlevel.checkpoint()
+                continue
+            with trio.move_on_after(self._next_s()):
+                await self._wake.wait()
+            self._due()
+
+    def _next_s(self) -> float:
+        if self._later:
+            return max(0.0, min(RETRY_S, self._later[0][0] - trio.current_time()))
+        return RETRY_S
+
+    def _due(self) -> None:
+        now_s = trio.current_time()
+        while self._later and self._later[0][0] <= now_s:
+            self.ask(heapq.heappop(self._later)[1])
+
+    def _ask_some(self) -> bool:
+        """Ask about a slice of what is waiting; one record for all that became settled."""
+        if not self._to_ask:
+            return False
+        changes: Changes = {}
+        for _ in range(min(SLICE, len(self._to_ask))):
+            file = next(iter(self._to_ask))
+            del self._to_ask[file]
+            self._ask_one(changes, file)
+        self._write(changes)
+        return True
+
+    def _write(self, changes: Changes) -> None:
+        if changes:
+            self.volume.catalog.commit(changes)
+            self._moved_on()
+
+    def _sweep_some(self) -> bool:
+        """Ask about a slice of the unsettled index, as far as the Plugs have room for more."""
+        if self._sweep_after is None:
+            if not self._sweep_again:
+                return False
+            self._sweep_after, self._sweep_again = b"", False
+        if self.plugs and not any(plug.room for plug in self.plugs.values()):
+            self._sweep_after, self._sweep_again = None, False  # has_room() begins it anew
+            return False
+        rows = self.volume.catalog.scan(keys.UNSETTLED, self._sweep_after, SLICE)
+        changes: Changes = {}
+        for key, _ in rows:
+            self._ask_one(changes, FileId(keys.number(key)))
+        self._write(changes)
+        self._sweep_after = rows[-1][0] if len(rows) == SLICE else None
+        return True
+
+    def _walk_some(self) -> bool:
+        """Ask about a slice of what is below one marked directory. The marker's value is the last name done."""
+        rows = self.volume.catalog.scan(keys.SUBTREE, limit=1)
+        if not rows:
+            return False
+        key, after = rows[0]
+        directory = InodeNumber(keys.number(key))
+        names = self.volume.list_directory(directory, after, SLICE)
+        changes: Changes = {}
+        for _, found in names:
+            if found.kind is Kind.DIRECTORY:
+                changes[keys.subtree(found.inode)] = b""
+            if found.kind is not Kind.SPECIAL:
+                self._ask_one(changes, found.file)
+        changes[key] = names[-1][0] if len(names) == SLICE else None
+        self._write(changes)
+        return True
+
+    # -- one file ------------------------------------------------------------------------------------------------------
+
+    def _ask_one(self, changes: Changes, file: FileId) -> None:
+        """Ask about one file. A bug that one file brings to light keeps that file from its place, and no other."""
+        try:
+            self._ask(changes, file)
+        except OSError:
+            raise
+        except Exception as bug:
+            log.exception("a bug", extra={"path": self._shown(file)})
+            self.problems[file] = Problem(f"a bug: {type(bug).__name__}: {bug}; see the log", self.volume.now_ns())
+
+    def _ask(self, changes: Changes, file: FileId) -> None:
+        name = self.volume.name(file)
+        if name is None or file == ROOT_FILE:
+            self._settle(changes, file, gone=True, only_here=False)
+            return
+        if name.alive and self.volume.catalog.get(keys.inode(name.inode)) is None:
+            return
+        changed_s = self._changed_s.get(file, self._began_s)
+        state = self.facts.state(file, name, changed_s, self._remembered)
+        if not state.durable:
+            self._wait_until_durable(changes, file, state.generation or file)
+            return
+        decision = orders_for(state, trio.current_time())
+        self._note(file, decision)
+        self._hand_out(file, decision, state.views)
+        self._wait_for(file, decision)
+        if decision.wait_s is not None:
+            self._ask_later(file, decision.wait_s)
+        if decision.settled:
+            self._settle(changes, file, gone=decision.gone, only_here=decision.only_here)
+        elif self.volume.catalog.get(keys.unsettled(file)) is None:
+            self.volume.mark(changes, file, "rules")
+
+    def _remembered(self, view: EntryView, file: FileId) -> EntryView:
+        key = (view.entry, file)
+        refused = self._refused.get(key)
+        if refused is not None:
+            view = replace(view, refused=refused[0], refusal=refused[1])
+        return replace(view, needed=True) if key in self._needed else view
+
+    def _wait_until_durable(self, changes: Changes, file: FileId, seq: int) -> None:
+        if self.volume.catalog.get(keys.unsettled(file)) is None:
+            self.volume.mark(changes, file, "rules")
+        if len(self._until_durable) < MOST_REMEMBERED:
+            self._until_durable.append((Seq(seq), file))
+        else:
+            self._sweep_again = True
+        self.volume.catalog.request_barrier()
+
+    def _hand_out(self, file: FileId, decision: Decision, views: Mapping[EntryName, EntryView]) -> None:
+        orders = {order.entry: order for order in decision.orders}
+        for entry in views:
+            plug = self.plugs.get(entry)
+            if plug is None:
+                continue
+            key, order = (entry, file), orders.get(entry)
+            if order is None:
+                if self._ordered.pop(key, None) is not None:
+                    plug.withdraw(file)
+                continue
+            if self._ordered.get(key) == order:
+                continue  # its outcome brings the next question
+            if key not in self._ordered and not plug.room:
+                continue  # the sweep finds it again when there is room
+            self._ordered[key] = order
+            plug.submit(order)
+
+    def _wait_for(self, file: FileId, decision: Decision) -> None:
+        before, now = self._waiting.get(file, frozenset()), frozenset(decision.waits_for)
+        for other in before - now:
+            self._waiters[other].discard(file)
+            if not self._waiters[other]:
+                del self._waiters[other]
+        for other in now - before:
+            self._waiters.setdefault(other, set()).add(file)
+            self.ask(other)
+        if now:
+            self._waiting[file] = now
+        else:
+            self._waiting.pop(file, None)
+        for key in decision.needs:
+            if key not in self._needed:
+                self._needed[key] = None
+                self.ask(key[1])
+
+    def _ask_later(self, file: FileId, wait_s: float) -> None:
+        if len(self._later) < MOST_REMEMBERED:
+            heapq.heappush(self._later, (trio.current_time() + wait_s, file))
+        else:
+            self._sweep_again = True
+
+    def _note(self, file: FileId, decision: Decision) -> None:
+        """Keep what a person should know; an entry's passing trouble is the Plug's to tell."""
+        if not decision.problems:
+            self.problems.pop(file, None)
+            return
+        reason = "; ".join(decision.problems)
+        known = self.problems.get(file)
+        if known is None or known.reason != reason:
+            self.problems[file] = Problem(reason, self.volume.now_ns())
+
+    def _settle(self, changes: Changes, file: FileId, *, gone: bool, only_here: bool) -> None:
+        self.volume.settle(changes, file)
+        if gone:
+            changes[keys.name(file)] = None
+        self.volume.note_only_here(changes, file, only_here=only_here and not gone)
+        self._changed_s.pop(file, None)
+
+    # -- for those who wait --------------------------------------------------------------------------------------------
+
+    def _moved_on(self) -> None:
+        self._progress.set()
+        self._progress = trio.Event()
+
+    async def progress(self) -> None:
+        """Return when something was placed or settled since the call."""
+        await self._progress.wait()
+
+    @property
+    def idle(self) -> bool:
+        """Whether each entry holds what the rules say, as far as is known."""
+        return self.volume.unsettled == 0 and not self.volume.catalog.scan(keys.SUBTREE, limit=1)

@@ -1,0 +1,96 @@
+"""Rereads what the entries hold and compares it with what the Copies say."""
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+
+import trio
+from blake3 import blake3
+
+from onitufs.drivers.plug import Plug
+from onitufs.model.copies import Copy
+from onitufs.model.errors import DriverError, Gone, Stale
+from onitufs.model.files import Kind
+from onitufs.model.ids import EntryName, GenerationId
+
+from .placing import Placing
+from .service import Answer
+
+log = logging.getLogger(__name__)
+
+TELL_EVERY = 100
+
+
+async def scrub(placing: Placing, plugs: Mapping[EntryName, Plug]) -> AsyncIterator[Answer]:
+    """Yields as service.Service.scrub says, with `path` as bytes. A difference makes the file unsettled."""
+    checked = wrong = 0
+    of = sum(1 for entry in plugs for _ in _copies(placing, entry))
+    for entry, plug in plugs.items():
+        for copy in _copies(placing, entry):
+            problem = await _problem(placing, plug, copy)
+            checked += 1
+            if problem:
+                wrong += 1
+                path = placing.volume.path(copy.file) or copy.place.name
+                log.warning(
+                    "scrub", extra={"entry": entry, "path": path.decode(errors="backslashreplace"), "why": problem}
+                )
+                yield {"entry": entry, "path": path, "problem": problem, "remedy": "placed again from the local copy"}
+            if checked % TELL_EVERY == 0:
+                yield {"checked": checked, "of": of}
+    yield {"done": True, "checked": checked, "wrong": wrong}
+
+
+def _copies(placing: Placing, entry: EntryName) -> list[Copy]:
+    """Every file's Copy on the entry."""
+    found: list[Copy] = []
+    after = b""
+    while rows := placing.placements.on(entry, after):
+        after = rows[-1][0]
+        for _, file in rows:
+            copy = placing.placements.get(file, entry)
+            if copy is not None and copy.kind is Kind.FILE:
+                found.append(copy)
+    return found
+
+
+async def _problem(placing: Placing, plug: Plug, copy: Copy) -> str:
+    """What is wrong with a Copy, "" if nothing is. A changed or missing one is marked to be placed again."""
+    try:
+        found = await plug.digest(placing.placements.path(copy.entry, copy.place), copy.kind)
+    except Gone:  # a directory above is being moved
+        return ""
+    except DriverError as error:
+        return f"it cannot be read: {error}"
+    if placing.placements.get(copy.file, copy.entry) != copy:
+        return ""  # it was placed, moved or removed meanwhile
+    if found is None:
+        placing.lost(copy)
+        return "it is not there any more"
+    expected = copy.digest or await _local_digest(placing, copy)
+    if placing.placements.get(copy.file, copy.entry) != copy or not expected or found.state.digest in (expected, b""):
+        return ""
+    placing.differs(replace(copy, generation=GenerationId(0)))
+    return "its content is not what was placed"
+
+
+async def _local_digest(placing: Placing, copy: Copy) -> bytes:
+    """blake3 of the generation that the Copy should hold, b"" if it is not here as such any more."""
+    try:
+        source = placing.volume.source(copy.file, copy.generation)
+    except Stale:
+        return b""
+
+    def digest() -> bytes:
+        hasher, offset = blake3(), 0
+        while block := source.read(offset, 1 << 20):
+            hasher.update(block)
+            offset += len(block)
+        return hasher.digest()
+
+    try:
+        return await trio.to_thread.run_sync(digest)
+    except Stale:
+        return b""
+    finally:
+        source.close()

@@ -30,7 +30,7 @@ class Duration(click.ParamType[float]):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        from onitufs.drivers.values import duration
+        from onitufs.model.units import duration
 
         try:
             return float(value) if str(value).isdecimal() else duration(value)
@@ -44,10 +44,10 @@ class Size(click.ParamType[int]):
     name = "size"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        from onitufs.drivers.values import size
+        from onitufs.model.units import size
 
         try:
-            return size(value)
+            return size(int(value) if str(value).isdecimal() else value)
         except ValueError as error:
             self.fail(f"{value!r}: {error}", param, ctx)
 

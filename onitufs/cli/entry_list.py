@@ -23,9 +23,9 @@ def command(mount: str | None, as_json: bool) -> int:
         for entry in entries:
             show.as_json(entry)
     elif entries:
-        rows = [["ENTRY", "DRIVER", "MODE", "HEALTH", "PLACED", "QUEUED", "MESSAGE"]]
+        rows = [["ENTRY", "DRIVER", "MODE", "HEALTH", "QUEUED", "MESSAGE"]]
         rows += [
-            [show.text(entry, name) for name in ("name", "driver", "mode", "health", "placed", "queued", "message")]
+            [show.text(entry, name) for name in ("name", "driver", "mode", "health", "queued", "message")]
             for entry in entries
         ]
         for line in show.table(rows, indent=""):

@@ -76,12 +76,9 @@ def run(arguments: list[str] | None = None) -> int:
         return Exit.USAGE
     except click.Abort:
         return 130  # by Ctrl-C, as the shell says it: 128 + SIGINT
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # the latter is what click makes of the former
         _close_stdout()
         return Exit.FINE
-    except SystemExit as error:  # click ends like this after a broken pipe
-        _close_stdout()
-        return error.code if isinstance(error.code, int) else Exit.BUG
     except BaseException as error:  # the border: whatever it is, a person reads one line
         lines, exit_status = told(error)
         for line in lines:

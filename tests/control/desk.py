@@ -75,6 +75,8 @@ class Desk:
 
     async def stop(self, timeout_s: float | None, now: bool) -> dict[str, Any]:
         answer = self._answer("stop")
+        if answer == "wait":
+            await trio.sleep_forever()
         if not answer["busy"]:
             self._end.cancel()
         return answer

@@ -5,6 +5,7 @@ import os
 import pwd
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,8 +102,6 @@ def test_a_runtime_directory_that_others_can_enter_is_refused(tmp_path: Path) ->
 
 
 def test_a_socket_that_somebody_else_listens_on_is_not_spoken_to(daemon: runtime.Daemon) -> None:
-    from dataclasses import replace
-
     with pytest.raises(NoDaemon, match="somebody else listens there"):
         Conversation(replace(daemon, uid=daemon.uid + 1))
 
@@ -117,7 +116,8 @@ def test_home_and_state_do_not_follow_the_environment() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "safe"), [("a", "a"), ("été", "été"), ("../x", "%2E.%2Fx"), (".run", "%2Erun"), ("", "%"), ("a%\n", "a%25%0A")]
+    ("name", "safe"),
+    [("a", "a"), ("été", "été"), ("../x", "%2E.%2Fx"), (".run", "%2Erun"), ("", "%"), ("a%\n", "a%25%0A")],
 )
 def test_a_setup_name_is_one_visible_directory(name: str, safe: str) -> None:
     assert Path(runtime.state_directory(name)).name == safe

@@ -1,0 +1,54 @@
+"""The command line as a user has it, and a Desk to talk to."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..control.running import SAFE, desk_running
+
+ONITUFS = str(Path(sys.executable).parent / "onitufs")
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def onitufs() -> Run:
+    """Run `onitufs ARGUMENTS...` and return what became of it."""
+
+    def run(*arguments: str | Path, **options: Any) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [ONITUFS, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=60,
+            stdin=subprocess.DEVNULL, **options,
+        )  # fmt: skip
+
+    return run
+
+
+class Desk:
+    """A running Desk whose answers a test can change."""
+
+    def __init__(self, base: Path) -> None:
+        self.mnt = base / "mnt"
+        self.state = base / "state"
+        self.file = base / "glance.json"
+        self.mnt.mkdir()
+        self.process: subprocess.Popen[str]
+        self.says()
+
+    def says(self, answers: dict[str, Any] | None = None, **glance: Any) -> None:
+        draft = self.file.with_suffix(".new")
+        draft.write_text(json.dumps({**SAFE, **glance, "answers": {**SAFE["answers"], **(answers or {})}}))
+        draft.rename(self.file)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    desk = Desk(tmp_path)
+    with ExitStack() as stack:
+        desk.process = stack.enter_context(desk_running(desk.file, desk.mnt, desk.state))
+        yield desk

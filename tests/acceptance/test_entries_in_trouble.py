@@ -1,4 +1,4 @@
-"""An entry goes away, comes back, or is another place than it was: the mount goes on, and neither side loses a thing."""
+"""An entry goes away, comes back, or is another place than it was: the mount goes on, nothing is lost."""
 
 import os
 

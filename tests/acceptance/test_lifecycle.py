@@ -254,7 +254,8 @@ def test_a_wrong_setup_names_every_problem_and_mounts_nothing(new_onitu: Maker) 
 def test_check_tries_the_entries(new_onitu: Maker) -> None:
     onitu = new_onitu()
     assert onitu.run("check", onitu.setup).returncode == FINE
-    os.rmdir(onitu.roots["b"])
+    onitu.roots["b"] = onitu.base / "no such disk/b"
+    onitu.write_setup()
     assert onitu.run("check", "--offline", onitu.setup).returncode == FINE
     failed = onitu.run("check", onitu.setup)
     assert failed.returncode not in (FINE, 1, USAGE)

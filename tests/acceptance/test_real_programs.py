@@ -37,7 +37,7 @@ def source_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     os.symlink("dir 1/file-3.txt", root / "link")
     os.symlink("nowhere", root / "dangling")
     os.link(root / "program", root / "same program")
-    open(os.fsencode(root) + b"/caf\xe9 latin-1", "wb").close()
+    open(os.fsencode(root) + b"/\xe9t\xe9 in latin-1", "wb").close()
     open(os.fsencode(root) + b"/new\nline", "wb").close()
     (root / ("n" * 255)).write_text("the longest name")
     return root

@@ -106,10 +106,10 @@ class Snapshot:
             raise OSError(errno.EIO, "the content file is shorter than the generation")
         return data
 
-    def copy_into(self, fd: int) -> bytes:
+    def copy_into(self, fd: int, tick: Callable[[int], None] | None = None) -> bytes:
         """Write all of it into the empty file `fd`; its blake3 digest, or b"" where the disk shared the blocks.
 
-        Raises Stale, OSError.
+        `tick` gets the bytes written so far after each block; what it raises passes. Raises Stale, OSError.
         """
         if self.size >= BLOCK_BYTES and self._clone_into(fd):
             return b""
@@ -121,6 +121,8 @@ class Snapshot:
                 written = os.pwrite(fd, data, at)
                 data = data[written:]
                 at += written
+            if tick is not None:
+                tick(at)
         return digest.digest()
 
     def _clone_into(self, fd: int) -> bool:

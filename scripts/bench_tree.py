@@ -4,7 +4,7 @@
     .venv/bin/python scripts/bench_tree.py [--files 100000] [--entries 0|1|2]
 
 Makes the tree through the mount (with --entries 0, the default, no rule names an entry), kills the daemon, and measures
-the restart: until the mount answers, until `ls -l` of the largest directory is through, until the whole tree was walked.
+the restart: until the mount answers, until `ls -l` of the largest directory is through, until all was walked.
 Prints JSON. Leaves nothing behind.
 """
 

@@ -390,7 +390,11 @@ class Volume(Tree):
             if opened is not None:
                 opened.frozen = self._is_frozen(opened.inode)
         for number, pinned in list(self._pinned.items()):
-            inode = self.peek(number)
+            try:
+                inode = self.peek(number)
+            except errors.NoEntry:  # its last name went
+                self._unpin(number)
+                continue
             wanted = any(self.catalog.get(keys.unsettled(f)) is not None for f in inode.files)
             if not wanted or inode.generation != pinned.generation:
                 self._unpin(number)

@@ -120,6 +120,14 @@ def until(what: str, condition: Callable[[], object], within_s: float = 60) -> N
         time.sleep(0.02)  # leaves the processor to those who are waited for
 
 
+def lives(pid: int) -> bool:
+    """Whether the process runs; one that has ended and was not collected yet does not. Source: proc(5)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def end(pid: int, how: signal.Signals, timeout_s: float = 60) -> None:
     """Send a signal and wait until the process, which need not be our child, has gone. Raises ProcessLookupError."""
     fd = os.pidfd_open(pid)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .conftest import Maker
-from .harness import ONITUFS, Onitu, end, until
+from .harness import ONITUFS, Onitu, end, lives, until
 from .trees import files
 
 FINE, USAGE, NO_SUCH, NO_DAEMON, PENDING, TIMED_OUT, RUNNING = 0, 2, 3, 4, 5, 9, 10
@@ -43,7 +43,8 @@ def test_mount_ask_unmount_and_mount_again(new_onitu: Maker) -> None:
     assert not os.path.ismount(onitu.mnt)
     assert os.listdir(onitu.mnt) == []
     assert onitu.run("status", onitu.mnt).returncode == NO_DAEMON
-    assert not Path(f"/proc/{onitu.pid}").exists()
+    assert onitu.pid is not None
+    assert not lives(onitu.pid)
     onitu.mount()
     assert (onitu.mnt / "x/report.txt").read_text() == "saved\n"
     assert onitu.status()["verdict"] == "safe"

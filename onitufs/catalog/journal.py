@@ -137,7 +137,7 @@ class Journal:
         number = max((s.id for s in self.segments), default=0) + 1
         for extra in self.segments[2:]:
             os.close(extra.fd)
-            extra.path.unlink()
+            os.unlink(extra.path)
         self._spare = self.segments[:2]
         self.segments = []
         for segment in self._spare:

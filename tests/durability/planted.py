@@ -1,0 +1,168 @@
+"""Rules of durability.md left out one at a time, to show that the model test notices."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+from onitufs.catalog import journal, recovery, store
+from onitufs.catalog.journal import Record, Segment
+from onitufs.catalog.store import Catalog
+from onitufs.content import files
+from onitufs.content.files import ContentStore
+from onitufs.model.ids import ContentId, Seq
+
+from .world import Rules
+
+
+class NoWaitForHot(Rules):
+    """D2 left out: bytes change before the mark is on disk."""
+
+    wait_for_hot = False
+
+
+class _FilesUnsynced(ContentStore):
+    def _sync_file(self, content: ContentId) -> None:
+        pass
+
+
+class _ShardsUnsynced(ContentStore):
+    def _sync_shard(self, shard: int) -> None:
+        pass
+
+
+class _OneByOne(Rules):
+    def patches(self) -> Iterator[Any]:
+        yield mock.patch.object(files, "SYNC_ONE_BY_ONE", 1 << 30)
+
+
+class ContentUnsynced(_OneByOne):
+    """D3 (a) left out."""
+
+    content = _FilesUnsynced
+
+
+class NamesUnsynced(_OneByOne):
+    """D3 (b) left out."""
+
+    content = _ShardsUnsynced
+
+
+class _UnlinksAtOnce(ContentStore):
+    def let_go(self, content: ContentId, seq: Seq) -> None:
+        super().let_go(content, seq)
+        files.os.unlink(f"{content >> files.SHARD_BITS:x}/{content:x}", dir_fd=self._dir)
+
+
+class UnlinkAtOnce(Rules):
+    """D6 left out: content goes with the call that lets go of it."""
+
+    content = _UnlinksAtOnce
+
+
+class EveryRecordCounts(Rules):
+    """D8 without the stop at the last B(S): after a power cut every valid record is replayed."""
+
+    def boot_id(self, boot: int) -> str:
+        return "always the same"
+
+
+def _all_that_can_be_read(self: Segment) -> Iterator[Record]:
+    data = os.pread(self.fd, os.fstat(self.fd).st_size, 0)
+    at = journal.HEAD_BYTES
+    while at + journal._RECORD_HEAD <= len(data):
+        (crc,) = journal._CRC.unpack_from(data, at)
+        length, number, seq, kind = journal._REST.unpack_from(data, at + 4)
+        end = at + journal._RECORD_HEAD + length
+        if number == self.id and end <= len(data) and crc == journal._crc32(data[at + 4 : end]):
+            yield Record(seq, kind, data[at + journal._RECORD_HEAD : end], end)
+            at = end
+        else:
+            at += 1
+
+
+class NoStopAtBadRecord(Rules):
+    """D8 without the stop at the first bad record: what is valid behind it counts."""
+
+    def patches(self) -> Iterator[Any]:
+        yield mock.patch.object(Segment, "records", _all_that_can_be_read)
+
+
+class DroppedHotForgotten(Rules):
+    """D8 without honouring the hot marks in what it drops."""
+
+    def patches(self) -> Iterator[Any]:
+        def replay(*args: Any) -> recovery.Recovered:
+            found = recovery.replay(*args)
+            found.dropped_hot.clear()
+            return found
+
+        yield mock.patch.object(store, "replay", replay)
+
+
+class DroppedComeBack(Rules):
+    """D8 without a sequence number above all that were seen."""
+
+    def patches(self) -> Iterator[Any]:
+        def replay(*args: Any) -> recovery.Recovered:
+            found = recovery.replay(*args)
+            found.seen_seq = found.last_seq
+            return found
+
+        yield mock.patch.object(store, "replay", replay)
+        yield mock.patch.object(store, "SEQ_JUMP", 0)
+
+
+class _BarrierFirst(Catalog):
+    def _barrier_in_thread(self, seq: int) -> None:
+        self._journal.append_barrier(seq)
+        self._journal.sync()
+        self._content.sync_through(Seq(seq))
+
+
+class BarrierBeforeContent(Rules):
+    """D3 in the wrong order: B(S) is written before the content is on disk."""
+
+    catalog = _BarrierFirst
+
+
+class _FoldsAtOnce(Catalog):
+    async def _fold(self) -> None:
+        if self._frozen is None and self._changes:
+            seq = self._journal.last_seq
+            changes = dict(self._changes)
+            await self._in_thread(self._table.fold, changes, seq)
+        await super()._fold()
+
+
+class FoldBeforeBarrier(Rules):
+    """D7 without its barrier: LMDB learns of what is not on disk."""
+
+    catalog = _FoldsAtOnce
+
+
+class _JournalUnsynced(Catalog):
+    def _barrier_in_thread(self, seq: int) -> None:
+        self._content.sync_through(Seq(seq))
+        self._journal.append_barrier(seq)
+
+
+class JournalUnsynced(Rules):
+    """D3 (d) left out."""
+
+    catalog = _JournalUnsynced
+
+
+PLANTED = (
+    NoWaitForHot,
+    ContentUnsynced,
+    NamesUnsynced,
+    UnlinkAtOnce,
+    EveryRecordCounts,
+    NoStopAtBadRecord,
+    DroppedHotForgotten,
+    DroppedComeBack,
+    BarrierBeforeContent,
+    FoldBeforeBarrier,
+    JournalUnsynced,
+)

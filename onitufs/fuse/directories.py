@@ -57,6 +57,9 @@ class Directories:
     def close(self, handle: int) -> None:
         del self._listings[handle]
 
+    def __len__(self) -> int:
+        return len(self._listings)
+
     def number(self, handle: int) -> InodeNumber:
         return self._listings[handle].number
 

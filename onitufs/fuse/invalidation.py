@@ -34,6 +34,7 @@ class Invalidator:
         self._names: dict[tuple[int, bytes], None] = {}
         self._changed = threading.Condition()
         self._stopped = False
+        self._under_way = False
         self._waiting: list[tuple[trio.lowlevel.TrioToken, trio.Event]] = []
         self._thread = threading.Thread(target=self._work, name="invalidation", daemon=True)
         self._thread.start()
@@ -55,9 +56,16 @@ class Invalidator:
 
     async def room(self) -> None:
         """Wait until the queue is not full."""
+        await self._until(lambda: not self.full)
+
+    async def drained(self) -> None:
+        """Wait until the kernel was told everything that was asked for so far."""
+        await self._until(lambda: not self._names and not self._under_way)
+
+    async def _until(self, reached: Callable[[], bool]) -> None:
         while True:
             with self._changed:
-                if not self.full or self._stopped:
+                if reached() or self._stopped:
                     return
                 event = trio.Event()
                 self._waiting.append((trio.lowlevel.current_trio_token(), event))
@@ -87,13 +95,15 @@ class Invalidator:
     def _work(self) -> None:
         while True:
             with self._changed:
+                self._under_way = False
+                self._wake()
                 self._changed.wait_for(lambda: self._names or self._stopped)
                 if self._stopped:
                     return
                 parent, name = next(iter(self._names))
                 # Taken out before the call: a change that is committed during it must be told again.
                 del self._names[parent, name]
-                self._wake()
+                self._under_way = True
             try:
                 self._invalidate(parent, name)
             except FileNotFoundError:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from onitufs.model.errors import NoDaemon
 
 TYPE = "fuse.onitufs"
-_PROBE = "import os,sys\ntry: os.stat(sys.argv[1])\nexcept OSError as e: sys.exit(e.errno)"
+_PROBE = "import os,sys\ntry: os.statvfs(sys.argv[1])\nexcept OSError as e: sys.exit(e.errno)"
 _PROBE_S = 5.0
 _DEAD = (errno.ENOTCONN, errno.ECONNABORTED)
 _MNT_DETACH, _UMOUNT_NOFOLLOW = 2, 8
@@ -81,7 +81,10 @@ def prepare(point: str) -> str:
 
 
 def _ask(path: str) -> int | None:
-    """The errno of a stat, 0 if it works, None if there is no answer in time."""
+    """The errno of a statvfs, 0 if it works, None if there is no answer in time.
+
+    Not of a stat: the kernel answers that from its cache for minutes after the daemon died.
+    """
     child = subprocess.Popen(  # noqa: S603  our own words and a path as one argument
         [sys.executable, "-IS", "-c", _PROBE, path], stdin=subprocess.DEVNULL
     )

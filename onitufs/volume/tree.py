@@ -7,7 +7,6 @@ unlink(), and rename(2) for the flags; permission checks are the kernel's (defau
 
 import logging
 import stat
-import time
 from collections.abc import Callable, Iterable
 
 from onitufs.catalog import keys
@@ -28,6 +27,8 @@ from onitufs.model import errors
 from onitufs.model.files import Dirent, Inode, Kind, Name, kind_of
 from onitufs.model.ids import ROOT_FILE, ROOT_INODE, ContentId, FileId, GenerationId, InodeNumber
 
+from . import clock
+
 NAME_MAX = 255  # bytes, as on every Linux disk file system
 LINK_MAX = 65000  # as ext4; each name is kept in the inode's record
 
@@ -43,7 +44,7 @@ class Tree:
     below which everything is to be asked again. Both must not raise.
     """
 
-    def __init__(self, catalog: Catalog, *, owner: tuple[int, int], now_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, catalog: Catalog, *, owner: tuple[int, int], now_ns: Callable[[], int] = clock.now_ns) -> None:
         self.catalog = catalog
         self.now_ns = now_ns
         self.changed: Callable[[FileId], None] = lambda file: None
@@ -68,20 +69,20 @@ class Tree:
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def inode(self, number: InodeNumber) -> Inode:
-        """The live inode. Raises NoEntry."""
+        """The live inode. Raises NoInode."""
         live = self._live.get(number)
         if live is None:
             live = self._live[number] = self.peek(number)
         return live
 
     def peek(self, number: InodeNumber) -> Inode:
-        """The inode, for reading only: does not make it live. Raises NoEntry."""
+        """The inode, for reading only: does not make it live. Raises NoInode."""
         live = self._live.get(number)
         if live is not None:
             return live
         value = self.catalog.get(keys.inode(number))
         if value is None:
-            raise errors.NoEntry(f"no inode {number}")
+            raise errors.NoInode(f"no inode {number}")
         return unpack_inode(value)
 
     def dirent(self, parent: InodeNumber, name: bytes) -> Dirent | None:

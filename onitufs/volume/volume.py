@@ -17,6 +17,7 @@ from onitufs.model.files import Inode, Kind
 from onitufs.model.ids import ContentId, FileId, GenerationId, InodeNumber, Seq
 from onitufs.model.source import Source
 
+from . import clock
 from .opened import Handle, HotMark, OpenFile, OpenHandle, Pinned
 from .space import Room, Space
 from .tree import Changes, Tree
@@ -38,7 +39,7 @@ class Volume(Tree):
         space: Space,
         *,
         owner: tuple[int, int],
-        now_ns: Callable[[], int] = time.time_ns,
+        now_ns: Callable[[], int] = clock.now_ns,
     ) -> None:
         super().__init__(catalog, owner=owner, now_ns=now_ns)
         self.content = content
@@ -84,13 +85,15 @@ class Volume(Tree):
     def open(self, number: InodeNumber, *, write: bool, truncate: bool = False) -> Handle:
         """open(2) of a regular file. O_TRUNC is a new content file, so that sealed bytes stay as they are.
 
-        Raises NoEntry, IsDirectory, NoSpace (to write), OSError.
+        Raises NoInode, IsDirectory, NoSpace (to write), OSError.
         """
         file = self._open.get(number)
         if file is None:
             inode = self.inode(number)
             if inode.kind is not Kind.FILE:
                 raise errors.IsDirectory("not a regular file") if inode.kind is Kind.DIRECTORY else errors.Invalid()
+            if inode.nlink == 0:
+                raise errors.NoInode(f"inode {number} was removed")
             if write and not truncate:
                 self._space.need()
             file = OpenFile(inode, self.content.open(inode.content))

@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -37,11 +37,8 @@ GLANCE_S = 0.3
 def command(follow: bool, count: int, as_json: bool, state: str | None, mount: str | None) -> int:
     path = os.path.join(state, FILE) if state is not None else _find(mount)
     try:
-        for line in _last_lines(path, count):
+        for line in _lines(path, count, follow=follow):
             click.echo(line if as_json else pretty(line))
-        if follow:
-            for line in _added_lines(path):
-                click.echo(line if as_json else pretty(line))
     except FileNotFoundError:
         raise NoSuchPath(f"{path}: no log there: no daemon ever used this state directory") from None
     except KeyboardInterrupt:
@@ -78,45 +75,38 @@ def _left_behind() -> Iterator[str]:
             yield log
 
 
-def _last_lines(path: str, count: int) -> list[str]:
-    """The last lines of the log and, if they are too few, of its older files."""
-    lines = _read_lines(path)
-    for number in range(1, OLDEST + 1):
-        if len(lines) >= count:
-            break
-        try:
-            lines = _read_lines(f"{path}.{number}") + lines
-        except FileNotFoundError:
-            break
-    return lines[-count:] if count else []
-
-
-def _read_lines(path: str) -> list[str]:
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return file.read().splitlines()
-
-
-def _added_lines(path: str) -> Iterator[str]:
-    """Lines as they are added, over rotations: a file is read to its end before its successor is opened."""
-    file = open(path, encoding="utf-8", errors="replace")  # noqa: SIM115
+def _lines(path: str, count: int, *, follow: bool) -> Iterator[str]:
+    """The last lines of the log, of its older files too if it has too few; then, to `follow`, those that are added."""
+    file = _open(path)
     try:
-        file.seek(0, os.SEEK_END)
-        part = ""
+        *lines, part = file.read().split("\n")
+        if part and not follow:
+            lines.append(part)
+        for number in range(1, OLDEST + 1):
+            if len(lines) >= count or not os.path.exists(older := f"{path}.{number}"):
+                break
+            with _open(older) as before:
+                lines = before.read().split("\n")[:-1] + lines
+        yield from lines[-count:] if count else []
         rotated = False
-        while True:
+        while follow:
             if read := file.readline():
                 part += read
                 if part.endswith("\n"):
-                    yield part.rstrip("\n")
+                    yield part[:-1]
                     part = ""
             elif rotated:  # and nothing came between the last look and the rotation
                 file.close()
-                file = open(path, encoding="utf-8", errors="replace")  # noqa: SIM115
+                file = _open(path)
                 rotated = False
             elif not (rotated := _is_another(path, file.fileno())):
                 time.sleep(GLANCE_S)
     finally:
         file.close()
+
+
+def _open(path: str) -> TextIO:
+    return open(path, encoding="utf-8", errors="replace", newline="\n")
 
 
 def _is_another(path: str, fd: int) -> bool:
@@ -131,7 +121,7 @@ def pretty(line: str) -> str:
     try:
         fields: dict[str, Any] = json.loads(line)
         time_, level, event = (str(fields.pop(name, "")) for name in ("time", "level", "event"))
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, TypeError):
         return show.safe(line)
     fields.pop("logger", None)
     trace = fields.pop("exception", None)

@@ -52,7 +52,11 @@ def command(mountpoint: str | None, timeout: float | None, now: bool, as_json: b
     try:
         with client.Conversation(daemon) as conversation:
             conversation.send("stop", timeout_s=timeout, now=now)
-            answer = _await_answer(daemon, conversation, quiet=as_json)
+            try:
+                answer = _await_answer(daemon, conversation, quiet=as_json)
+            except KeyboardInterrupt:
+                click.echo("\nstill mounted", err=True)
+                raise
         if answer.get("busy"):
             raise NoDaemon(_in_use(daemon.mount))
         if not select.select([process], [], [], FAREWELL_S)[0]:
@@ -92,9 +96,6 @@ def _await_answer(daemon: runtime.Daemon, stopping: client.Conversation, *, quie
                     click.echo(f"\r\x1b[K{line}" if on_terminal else line, nl=not on_terminal, err=True)
                     shown = line
             continue
-        except KeyboardInterrupt:
-            click.echo("\nstill mounted", err=True)
-            raise
         if shown and on_terminal:
             click.echo(err=True)
         if answer is None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from onitufs.model.errors import Exit, OnituError
 
 PATIENCE_S = 300.0  # a replay takes seconds; a disk that is waking up or checked, minutes
+MERCY_S = 10.0  # from SIGTERM to SIGKILL
 STDIO_FILE = "stdio.log"
 LARGEST_STDIO = 1024 * 1024
 Message = dict[str, object]
@@ -55,8 +56,7 @@ def start(module: str, arguments: list[str], *, patience_s: float = PATIENCE_S) 
         try:
             _await_ready(daemon, readable, stdio, patience_s)
         except BaseException:
-            if daemon.poll() is None:
-                daemon.send_signal(signal.SIGTERM)
+            _end(daemon)
             raise
     finally:
         os.close(readable)
@@ -93,6 +93,15 @@ def _await_ready(daemon: "subprocess.Popen[bytes]", readable: int, stdio: int, p
         if not received:
             raise NotStarted(_how_it_died(daemon, stdio) + _see(log), Exit.BUG)
         buffer += received
+
+
+def _end(daemon: "subprocess.Popen[bytes]") -> None:
+    daemon.send_signal(signal.SIGTERM)  # nothing happens if it has ended
+    try:
+        daemon.wait(MERCY_S)
+    except subprocess.TimeoutExpired:
+        daemon.kill()
+        daemon.wait()
 
 
 def _how_it_died(daemon: "subprocess.Popen[bytes]", stdio: int) -> str:

@@ -18,7 +18,7 @@ class Runner(Protocol):
         ...
 
     def check_cancelled(self) -> None:
-        """In a call that `run` makes: raises if it is no longer wanted."""
+        """In a call that `run` makes: raises if it is no longer wanted. On the loop: nothing, awaiting is for that."""
         ...
 
 
@@ -32,7 +32,8 @@ class Threads:
         return await trio.to_thread.run_sync(call, *args, limiter=self._limiter)
 
     def check_cancelled(self) -> None:
-        trio.from_thread.check_cancelled()
+        if not trio.lowlevel.in_trio_run():
+            trio.from_thread.check_cancelled()
 
 
 class Inline:

@@ -54,9 +54,10 @@ class Plug:
 
     `path_of` gives the remote path of a Place now, and raises Gone if a directory above it has no Copy. `directory`:
     the wanted Place of a `missing` directory; `directory_mode` its permission bits. `fits`: whether an order still
-    starts from the Copies as they are, asked when its turn comes; else it is reported as Failed(stale=True). `open_source` opens the bytes of a
-    Put (raises Stale). `report` gets each order's end; the Copy is committed by it, before anything else of this
-    file is begun, and the Referee asked again. `remember_identity` is called once, before the first work ever.
+    starts from the Copies as they are, asked when its turn comes; else it is reported as Failed(stale=True).
+    `open_source` opens the bytes of a Put (raises Stale). `report` gets each order's end; the Copy is committed by it,
+    before anything else of this file is begun, and the Referee asked again. `remember_identity` is called once, before
+    the first work ever.
     An order that was submitted while another one of its file ran, and not again by `report` of that one, is reported
     as Failed(stale=True): what it built on has changed.
     """
@@ -332,7 +333,7 @@ class Plug:
         self._drop_intent(order.file)
         try:
             paths, making = self._touches(order)
-        except (Gone, NameNotAllowed) as exc:
+        except DriverError as exc:  # Gone, NameNotAllowed, or Stale from `directory`
             self._end(job, _failed(order, exc))
             return False
         blocker = self._claims.in_the_way(paths)

@@ -59,10 +59,9 @@ class Supervisor:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            self._kick = trio.Event()
             if self._paused:
                 self._health.become("paused")
-                await self._kick.wait()
+                await self._kicked(None)
                 continue
             delay_s: float | None = 0.0
             troubles: list[Exception] = []
@@ -74,8 +73,13 @@ class Supervisor:
                     delay_s = self._judge(troubles, group)
             self._scope = None
             if troubles and not self._paused:
-                with trio.move_on_after(float("inf") if delay_s is None else delay_s):
-                    await self._kick.wait()
+                await self._kicked(delay_s)
+
+    async def _kicked(self, within_s: float | None) -> None:
+        """Until somebody resumes, or so many seconds have passed."""
+        self._kick = trio.Event()
+        with trio.move_on_after(float("inf") if within_s is None else within_s):
+            await self._kick.wait()
 
     def _judge(self, troubles: list[Exception], group: BaseException) -> float | None:
         """Tell health of it. Seconds to wait before the next session; None: until somebody resumes."""

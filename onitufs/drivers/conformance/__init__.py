@@ -1,0 +1,1 @@
+"""Checks that any driver can run on itself: see suite.py."""

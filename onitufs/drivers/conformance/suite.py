@@ -1,0 +1,120 @@
+"""The suite as a pytest class. A driver's tests derive one class from it and say how an entry is made:
+
+    class TestMyDriver(DriverConformance):
+        def new_entry(self, directory: Path) -> Entry:
+            return Entry(driver=DRIVER, options=MyOptions(...), outside=MyOutside(...))
+
+The checks themselves need no pytest: each is an async function of a Subject or an Entry.
+"""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import trio
+
+from . import keeping, living, moving, naming, placing, removing
+from .subject import Entry, Subject, connected
+
+DEADLINE_S = 120.0
+
+
+class DriverConformance:
+    """What every driver has to pass. Abilities that a manifest does not declare are not asked for."""
+
+    def new_entry(self, directory: Path) -> Entry:
+        """An entry whose service holds nothing. `directory` is empty and the check's own."""
+        raise NotImplementedError
+
+    def _check(self, check: Callable[[Subject], Awaitable[None]], directory: Path) -> None:
+        entry = self.new_entry(directory)
+
+        async def run() -> None:
+            with trio.fail_after(DEADLINE_S):
+                async with connected(entry, directory / "work") as subject:
+                    await check(subject)
+
+        trio.run(run)
+
+    def _live(self, check: Callable[[Entry, Path], Awaitable[None]], directory: Path) -> None:
+        entry = self.new_entry(directory)
+
+        async def run() -> None:
+            with trio.fail_after(DEADLINE_S):
+                await check(entry, directory / "work")
+
+        trio.run(run)
+
+    def test_a_new_file(self, tmp_path: Path) -> None:
+        self._check(placing.new_file, tmp_path)
+
+    def test_replaces_in_one_step(self, tmp_path: Path) -> None:
+        self._check(placing.replace_in_one_step, tmp_path)
+
+    def test_what_is_replaced_goes_to_trash(self, tmp_path: Path) -> None:
+        self._check(placing.replaced_goes_to_trash, tmp_path)
+
+    def test_a_foreign_object_is_a_conflict(self, tmp_path: Path) -> None:
+        self._check(placing.foreign_object_is_a_conflict, tmp_path)
+
+    def test_a_foreign_edit_is_a_conflict(self, tmp_path: Path) -> None:
+        self._check(placing.foreign_edit_is_a_conflict, tmp_path)
+
+    def test_an_absent_object_is_placed_anew(self, tmp_path: Path) -> None:
+        self._check(placing.absent_object_is_placed_anew, tmp_path)
+
+    def test_a_missing_directory_is_gone(self, tmp_path: Path) -> None:
+        self._check(placing.missing_directory_is_gone, tmp_path)
+
+    def test_cancelled_half_way_leaves_the_old(self, tmp_path: Path) -> None:
+        self._check(placing.cancelled_half_way, tmp_path)
+
+    def test_each_file_of_a_batch_has_its_answer(self, tmp_path: Path) -> None:
+        self._check(placing.batch, tmp_path)
+
+    def test_awkward_names(self, tmp_path: Path) -> None:
+        self._check(naming.awkward_names, tmp_path)
+
+    def test_too_long_a_name(self, tmp_path: Path) -> None:
+        self._check(naming.too_long_a_name, tmp_path)
+
+    def test_deep_paths(self, tmp_path: Path) -> None:
+        self._check(naming.deep_paths, tmp_path)
+
+    def test_move(self, tmp_path: Path) -> None:
+        self._check(moving.move, tmp_path)
+
+    def test_move_over(self, tmp_path: Path) -> None:
+        self._check(moving.move_over, tmp_path)
+
+    def test_move_of_what_changed(self, tmp_path: Path) -> None:
+        self._check(moving.move_of_what_changed, tmp_path)
+
+    def test_move_of_a_directory(self, tmp_path: Path) -> None:
+        self._check(moving.move_a_directory, tmp_path)
+
+    def test_parking(self, tmp_path: Path) -> None:
+        self._check(moving.parking, tmp_path)
+
+    def test_delete(self, tmp_path: Path) -> None:
+        self._check(removing.delete, tmp_path)
+
+    def test_delete_of_what_changed(self, tmp_path: Path) -> None:
+        self._check(removing.delete_of_what_changed, tmp_path)
+
+    def test_remove_directory(self, tmp_path: Path) -> None:
+        self._check(removing.remove_directory, tmp_path)
+
+    def test_attributes(self, tmp_path: Path) -> None:
+        self._check(keeping.attributes, tmp_path)
+
+    def test_symlinks(self, tmp_path: Path) -> None:
+        self._check(keeping.symlinks, tmp_path)
+
+    def test_known_again(self, tmp_path: Path) -> None:
+        self._live(living.known_again, tmp_path)
+
+    def test_probe_changes_nothing(self, tmp_path: Path) -> None:
+        self._live(living.probe_changes_nothing, tmp_path)
+
+    def test_closed_twice(self, tmp_path: Path) -> None:
+        self._live(living.closed_twice, tmp_path)

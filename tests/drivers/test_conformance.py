@@ -1,0 +1,83 @@
+"""The drivers of this repository pass the suite that every driver has to pass."""
+
+import os
+from pathlib import Path
+
+from onitufs.drivers import local_storage, memory
+from onitufs.drivers.conformance.subject import Entry
+from onitufs.drivers.conformance.suite import DriverConformance
+from onitufs.drivers.handlers import PRIVATE, RemotePath
+from onitufs.drivers.memory import service
+from onitufs.model.files import Kind
+
+
+class Disk:
+    """A directory as any program sees it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = os.fsencode(root)
+
+    def _path(self, path: RemotePath) -> bytes:
+        return b"/".join((self._root, *path))
+
+    def read(self, path: RemotePath) -> bytes | None:
+        try:
+            with open(self._path(path), "rb") as file:
+                return file.read()
+        except (FileNotFoundError, IsADirectoryError):
+            return None
+
+    def write(self, path: RemotePath, data: bytes) -> None:
+        with open(self._path(path), "wb") as file:
+            file.write(data)
+
+    def make_directory(self, path: RemotePath) -> None:
+        os.mkdir(self._path(path))
+
+    def names(self, path: RemotePath) -> set[bytes]:
+        return set(os.listdir(self._path(path))) - {PRIVATE}
+
+    def trash(self) -> list[bytes]:
+        found = []
+        for directory, _, names in os.walk(self._path((PRIVATE, b"trash"))):
+            for name in names:
+                content = self.read((os.path.join(directory, name)[len(self._root) + 1 :],))
+                assert content is not None
+                found.append(content)
+        return found
+
+
+class TestLocalStorage(DriverConformance):
+    def new_entry(self, directory: Path) -> Entry:
+        root = directory / "root"
+        options = local_storage.DRIVER.read_options({"root": str(root)}, directory, "")
+        return Entry(driver=local_storage.DRIVER, options=options, outside=Disk(root))
+
+
+class InMemory:
+    """A Service as somebody else uses it."""
+
+    def __init__(self, name: str) -> None:
+        self._service = service.get(name)
+
+    def read(self, path: RemotePath) -> bytes | None:
+        node = self._service.nodes.get(path)
+        return node.data if node is not None and node.kind is Kind.FILE else None
+
+    def write(self, path: RemotePath, data: bytes) -> None:
+        self._service.nodes[path] = service.Node(Kind.FILE, self._service.new_rev(), data)
+
+    def make_directory(self, path: RemotePath) -> None:
+        self._service.nodes[path] = service.Node(Kind.DIRECTORY, self._service.new_rev())
+
+    def names(self, path: RemotePath) -> set[bytes]:
+        return {other[len(path)] for other in self._service.below(path)} - {PRIVATE}
+
+    def trash(self) -> list[bytes]:
+        return self._service.trash
+
+
+class TestMemory(DriverConformance):
+    def new_entry(self, directory: Path) -> Entry:
+        options = memory.DRIVER.read_options({"service": str(directory)}, directory, "")
+        return Entry(driver=memory.DRIVER, options=options, outside=InMemory(str(directory)))

@@ -4,13 +4,12 @@ import contextlib
 import errno
 import os
 import select
-import subprocess
 import sys
 from typing import Any
 
 import click
 
-from onitufs.control import client, mounts, runtime
+from onitufs.control import client, runtime
 from onitufs.control.holders import holders
 from onitufs.model.errors import Exit, NoDaemon
 
@@ -43,7 +42,7 @@ def command(mountpoint: str | None, timeout: float | None, now: bool, as_json: b
     try:
         daemon, _ = runtime.find(mountpoint)
     except NoDaemon:
-        if mountpoint is None or not _clear(runtime.resolved(mountpoint)):
+        if mountpoint is None or not _clear(mountpoint):
             raise
         click.echo(f"{show.safe(mountpoint)}: the daemon was gone; cleared what was left of the mount")
         return Exit.FINE
@@ -112,27 +111,18 @@ def _in_use(mount: str) -> str:
     return f"{mount}: in use by {named}{more}: end them or leave the directory, then try again; nothing was changed"
 
 
-def _clear(point: str) -> bool:
-    """Detach a mount whose daemon is dead. Returns whether there was one. Raises NoDaemon if it cannot be done."""
-    if mounts.at(point) is None:
+def _clear(mountpoint: str) -> bool:
+    """Detach a mount whose daemon is dead. Returns whether there was one. Raises NoDaemon if it is not dead."""
+    from onitufs.fuse import mount_points
+
+    point = mount_points.resolved(mountpoint)
+    there = mount_points.mounted_at(point)
+    if there is None or there.type != mount_points.TYPE:
         return False
-    try:
-        os.stat(point)
-    except OSError as error:
-        if error.errno not in (errno.ENOTCONN, errno.ECONNABORTED):
-            return False
-    else:
-        raise NoDaemon(f"{point}: answers, but its daemon cannot be found: `umount {point}` ends it")
-    try:
-        command = ["fusermount3", "-u", "-z", "--", point]
-        subprocess.run(command, check=True, capture_output=True, env=_with_path())  # noqa: S603
-    except FileNotFoundError:
-        raise NoDaemon(f"{point}: fusermount3 is missing: install the package fuse3") from None
-    except subprocess.CalledProcessError as error:
-        said = error.stderr.decode(errors="replace").strip()
-        raise NoDaemon(f"{point}: the dead mount cannot be cleared: {said}") from error
-    return True
-
-
-def _with_path() -> dict[str, str]:
-    return {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", **os.environ}
+    state = mount_points.ask(point)
+    if state in (errno.ENOTCONN, errno.ECONNABORTED):
+        mount_points.detach(point)
+        return True
+    if state == 0:
+        raise NoDaemon(f"{point}: answers, but its daemon cannot be found; `umount {point}` ends it")
+    raise NoDaemon(f"{point}: does not answer, and its daemon cannot be found; `fusermount3 -uz {point}` takes it away")

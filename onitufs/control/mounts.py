@@ -13,7 +13,6 @@ class Mount:
 
     point: str
     source: str
-    device: int  # st_dev of everything in it
     uid: int  # who mounted it
 
 
@@ -24,19 +23,13 @@ def of_onitufs() -> list[Mount]:
     return [mount for mount in map(_parse, lines) if mount is not None]
 
 
-def at(point: str) -> Mount | None:
-    """The mount of ours that one sees at this (resolved) mount point."""
-    return next((mount for mount in reversed(of_onitufs()) if mount.point == point), None)
-
-
 def _parse(line: bytes) -> Mount | None:
     fields = line.split(b" ")
     rest = fields[fields.index(b"-", 6) + 1 :]  # after any number of optional fields
     if _plain(rest[0]) != TYPE:
         return None
-    major, minor = fields[2].split(b":")
     user = re.search(rb"(?:^|,)user_id=(\d+)", rest[2])
-    return Mount(_plain(fields[4]), _plain(rest[1]), os.makedev(int(major), int(minor)), int(user[1]) if user else 0)
+    return Mount(_plain(fields[4]), _plain(rest[1]), int(user[1]) if user else 0)
 
 
 def _plain(field: bytes) -> str:

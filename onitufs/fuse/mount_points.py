@@ -66,7 +66,7 @@ def prepare(point: str) -> str:
     need_fuse()
     path = resolved(point)
     while (there := mounted_at(path)) is not None and there.type == TYPE:
-        state = _ask(path)
+        state = ask(path)
         if state is None:
             raise NoDaemon(
                 f"{path}: what is mounted there does not answer; take it away with 'fusermount3 -uz {path}' first"
@@ -80,7 +80,7 @@ def prepare(point: str) -> str:
     return path
 
 
-def _ask(path: str) -> int | None:
+def ask(path: str) -> int | None:
     """The errno of a statvfs, 0 if it works, None if there is no answer in time.
 
     Not of a stat: the kernel answers that from its cache for minutes after the daemon died.

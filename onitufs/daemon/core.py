@@ -9,6 +9,7 @@ import logging
 import os
 import resource
 import signal
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -33,6 +34,9 @@ from .entries import Entries
 from .options import MountOptions
 from .service import Answer, Service
 
+SWITCH_S = (
+    0.0005  # a program's call waits so long at most for an entry's thread that computes; Python's default is 5 ms
+)
 LINGER_S = 30.0  # how long to go on placing after somebody else unmounted us
 
 log = logging.getLogger(__name__)
@@ -60,6 +64,7 @@ async def run(
     """
     setup = load(setup_path)
     _raise_file_limit()
+    sys.setswitchinterval(SWITCH_S)
     content = ContentStore(state / "content")
     catalog = await trio.to_thread.run_sync(Catalog.open, state / "catalog", content)
     try:

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 
 import msgpack
 
-from onitufs.model.ids import InodeNumber
-
 from . import keys
 from .journal import RecordKind, Segment
 
@@ -20,10 +18,6 @@ class Recovered:
     last_seq: int = 0  # of the last record that counts
     seen_seq: int = 0  # above this, no number was ever used by a record that we can see
     dropped: int = 0  # records lost to a power cut
-
-    @property
-    def dropped_hot_inodes(self) -> set[InodeNumber]:
-        return {InodeNumber(keys.number(key)) for key in self.dropped_hot}
 
 
 def replay(segments: Iterable[Segment], boot_id: str, folded_seq: int) -> Recovered:
@@ -59,5 +53,6 @@ def replay(segments: Iterable[Segment], boot_id: str, folded_seq: int) -> Recove
             continue
         found.dropped += 1
         if hot:
-            found.dropped_hot.update((k, v) for k, v in changes.items() if k[:1] == keys.HOT and v is not None)
+            # Several may be dropped, of one inode and different contents, and one that is kept: so of any content.
+            found.dropped_hot.update((k, keys.ANY_CONTENT) for k, v in changes.items() if k[:1] == keys.HOT and v)
     return found

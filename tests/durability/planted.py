@@ -5,20 +5,35 @@ from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
-from onitufs.catalog import journal, recovery, store
+import msgpack
+
+from onitufs.catalog import journal, keys, recovery, store
 from onitufs.catalog.journal import Record, Segment
 from onitufs.catalog.store import Catalog
 from onitufs.content import files
 from onitufs.content.files import ContentStore
 from onitufs.model.ids import ContentId, Seq
+from onitufs.volume import Volume
+from onitufs.volume.opened import Handle, HotMark
 
 from .world import Rules
+
+
+class _NeverWaits(Volume):
+    def settled_for_write(self, handle: Handle) -> bool:
+        file = self.handles[handle].file
+        if file.frozen:
+            content = file.inode.content
+            self.catalog.commit({keys.hot(file.inode.number): content.to_bytes(8, "big")}, hot=True)
+            self._hot[file.inode.number] = HotMark(content)
+            file.frozen = False
+        return True
 
 
 class NoWaitForHot(Rules):
     """D2 left out: bytes change before the mark is on disk."""
 
-    wait_for_hot = False
+    volume = _NeverWaits
 
 
 class _FilesUnsynced(ContentStore):
@@ -100,6 +115,22 @@ class DroppedHotForgotten(Rules):
         yield mock.patch.object(store, "replay", replay)
 
 
+class DroppedHotForOneContent(Rules):
+    """D8 honouring a dropped mark for the content that it names only: it may hide an earlier one of the same inode."""
+
+    def patches(self) -> Iterator[Any]:
+        def replay(segments: list[Segment], boot_id: str, folded_seq: int) -> recovery.Recovered:
+            found = recovery.replay(segments, boot_id, folded_seq)
+            for segment in segments:
+                for record in segment.records():
+                    if record.kind == journal.RecordKind.HOT and record.seq > found.last_seq:
+                        marks = msgpack.unpackb(record.payload, strict_map_key=False)
+                        found.dropped_hot.update((k, v) for k, v in marks.items() if k in found.dropped_hot)
+            return found
+
+        yield mock.patch.object(store, "replay", replay)
+
+
 class DroppedComeBack(Rules):
     """D8 without a sequence number above all that were seen."""
 
@@ -161,6 +192,7 @@ PLANTED = (
     EveryRecordCounts,
     NoStopAtBadRecord,
     DroppedHotForgotten,
+    DroppedHotForOneContent,
     DroppedComeBack,
     BarrierBeforeContent,
     FoldBeforeBarrier,

@@ -99,9 +99,11 @@ class SimulatedDisk:
         return len(data)
 
     def _write(self, fd: int, data: bytes, at: int) -> None:
-        if fd in self._paths and data:
+        if data:
             os.pwrite(fd, data, at)
-            self._files[self._paths[fd]].since.append((at, data))
+            file = self._files.get(self._paths[fd])
+            if file is not None:  # else one without a name, which no start will see
+                file.since.append((at, data))
 
     def ftruncate(self, fd: int, size: int) -> None:
         self.instant()

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
-from .planted import PLANTED, NoStopAtBadRecord
+from .planted import PLANTED, DroppedHotForOneContent, NoStopAtBadRecord
 from .world import Op, Rules, Violation, play
 
 HISTORIES = int(os.environ.get("ONITUFS_HISTORIES", "1500"))
@@ -23,7 +23,7 @@ Life = tuple[list[Op], int | None, bool]
 _NAME = st.integers(0, 2)
 _AMOUNT = st.integers(0, 3)
 _ANY = (
-    "create", "write", "seal", "close", "open_again", "open_truncating", "cut_off", "rename", "unlink", "fsync",
+    "create", "write", "seal", "close", "open_again", "open_truncating", "cut_off", "rename", "link", "unlink", "fsync",
     "barrier", "fold", "collect", "cool", "step", "steps",
 )  # fmt: skip
 
@@ -38,6 +38,7 @@ _PHRASES = st.one_of(
     _phrase("create", "write", "write", "close"),
     _phrase("open_truncating", "write", "close"),
     _phrase("open_again", "write", "steps", "write", "cut_off", "seal"),
+    _phrase("open_again", "steps", "write", "write", "close"),
     _phrase("fsync", "steps"),
     _phrase("fsync", "rename", "fsync", "step"),
     _phrase("fold", "step", "steps", "steps", "collect"),
@@ -55,6 +56,14 @@ _MID_BARRIER = st.tuples(
     st.lists(st.just(("step", 0, 0)), min_size=2, max_size=6),
 ).map(lambda parts: ([([op for phrase in parts[0] for op in phrase] + parts[1] + parts[2], None, True)]))
 """One life that ends in a power cut a few steps into a barrier: where half the journal may be on disk."""
+_TWO_MARKS = st.tuples(
+    _phrase("create", "write", "close"),
+    _phrase("fsync", "steps"),
+    _phrase("open_again", "steps", "write", "write"),
+    st.lists(_PHRASES, max_size=2),
+    _phrase("open_truncating", "close", "open_again", "steps"),
+).map(lambda parts: [([*parts[0], *parts[1], *parts[2], *(op for p in parts[3] for op in p), *parts[4]], None, True)])
+"""One life that opens a file in place, empties it, opens it again, and ends in a power cut."""
 
 
 def _play(history: tuple[Sequence[Life], int], rules: Rules) -> None:
@@ -95,7 +104,7 @@ def test_the_model_notices_when_a_rule_is_left_out(rules: type[Rules]) -> None:
             return True
         return False
 
-    lives = _MID_BARRIER if rules is NoStopAtBadRecord else _LIVES
+    lives = {NoStopAtBadRecord: _MID_BARRIER, DroppedHotForOneContent: _TWO_MARKS}.get(rules, _LIVES)
     try:
         find(
             st.tuples(lives, _SEED),

@@ -1,12 +1,13 @@
-"""Lives of a small volume that follows the rules on the real catalog and content store, and what must hold after each.
+"""Lives of a real volume on a disk that forgets, and what must hold after each.
 
-The driver below does what volume/ does, with three names in one directory. The oracle remembers every tree there has
-been, every sealed generation's bytes, and what was fsynced; it looks at the outcome of each stop.
+The oracle watches every commit: it knows all trees there have been and the bytes under every sealed generation, and is
+told what was fsynced. It looks at what each start finds.
 """
 
 import contextlib
 import shutil
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,18 +17,22 @@ import trio
 import trio.testing
 
 from onitufs.catalog import journal, keys, table
-from onitufs.catalog.records import pack_dirent, pack_inode, unpack_dirent, unpack_inode
+from onitufs.catalog.records import unpack_dirent, unpack_inode
 from onitufs.catalog.store import Catalog
-from onitufs.content import files
+from onitufs.content import files, side
 from onitufs.content.files import ContentStore
-from onitufs.model.files import Dirent, Inode, Kind
-from onitufs.model.ids import ContentId, FileId, GenerationId, InodeNumber, Seq
+from onitufs.model import errors
+from onitufs.model.ids import ROOT_INODE, InodeNumber, Seq
+from onitufs.volume import Volume
+from onitufs.volume import volume as volume_module
+from onitufs.volume.opened import Handle
+from onitufs.volume.space import Space
 
 from .simulated_disk import SimulatedDisk, Stopped
 from .stepping import Stepper
 
-ROOT = InodeNumber(1)
 SEGMENT_BYTES = 16 << 10
+NAMES = (b"a", b"b", b"c")
 Op = tuple[str, int, int]
 Tree = dict[bytes, tuple[int, int, int]]  # name -> inode, content, generation
 
@@ -37,11 +42,11 @@ class Violation(AssertionError):
 
 
 class Rules:
-    """How the driver and the code under test are set up: as they are. The planted bugs are subclasses."""
+    """What is tested, as it is. The planted bugs are subclasses."""
 
     catalog: type[Catalog] = Catalog
     content: type[ContentStore] = ContentStore
-    wait_for_hot = True
+    volume: type[Volume] = Volume
 
     def boot_id(self, boot: int) -> str:
         return f"boot-{boot}"
@@ -51,94 +56,155 @@ class Rules:
         return iter(())
 
 
+class Oracle:
+    """What has been, and what a start may find."""
+
+    def __init__(self) -> None:
+        self.content = Path()
+        self._now: dict[bytes, bytes] = {}  # directory entries and inodes
+        self.history: list[tuple[int, Tree]] = [(0, {})]
+        self._pending: Tree | None = None  # in a commit that was not answered
+        self.fsynced = 0
+        self.was_cut = False  # since the last good start
+        self.sealed: dict[int, bytes] = {}
+        self._left: dict[int, bytes] = {}  # content id -> bytes when the last life ended
+
+    def path(self, content: int) -> Path:
+        return self.content / f"{content >> files.SHARD_BITS:x}" / f"{content:x}"
+
+    # -- told by the watched catalog and by the driver --
+
+    def committing(self, changes: Mapping[bytes, bytes | None]) -> None:
+        after = dict(self._now)
+        for key, value in changes.items():
+            if key[:1] in (keys.DIRENT, keys.INODE):
+                if value is None:
+                    after.pop(key, None)
+                else:
+                    after[key] = value
+        self._after = after
+        self._pending = self._tree(after)
+        for _, content, generation in self._pending.values():
+            if generation and generation not in self.sealed:
+                self.sealed[generation] = self.path(content).read_bytes()
+
+    def committed(self, seq: int) -> None:
+        assert self._pending is not None
+        self.history.append((seq, self._pending))
+        self._now, self._pending = self._after, None
+
+    def stopped(self) -> None:
+        """The life is over."""
+        if self.was_cut:
+            return  # it was over before it had found out what the power cut left
+        contents = {c for tree in (self.history[-1][1], self._pending or {}) for _, c, _ in tree.values()}
+        self._left = {c: self.path(c).read_bytes() for c in contents if self.path(c).exists()}
+
+    def _tree(self, rows: Mapping[bytes, bytes]) -> Tree:
+        prefix = keys.dirents(ROOT_INODE)
+        tree: Tree = {}
+        for key, value in rows.items():
+            if key.startswith(prefix):
+                record = rows.get(keys.inode(unpack_dirent(value).inode))
+                if record is None:
+                    raise Violation(f"{key!r} names an inode that is not there")
+                inode = unpack_inode(record)
+                tree[key[len(prefix) :]] = (inode.number, inode.content, inode.generation)
+        return tree
+
+    # -- what must hold --
+
+    def started(self, catalog: Catalog) -> None:
+        """The tree that a start finds is one that it may find. From here on that one is so, and it is on disk."""
+        found = dict(catalog.scan(keys.dirents(ROOT_INODE))) | dict(catalog.scan(keys.INODE))
+        tree = self._tree(found)
+        answered = [tree for seq, tree in self.history if seq >= self.fsynced]
+        allowed = answered if self.was_cut else answered[-1:]
+        if self._pending is not None:
+            allowed = [*allowed, self._pending]
+        if tree not in allowed:
+            what = "a power cut" if self.was_cut else "a kill"
+            raise Violation(f"after {what}, the tree is {tree}, not one of {allowed}")
+        for name, (_, content, _) in tree.items():
+            if not self.path(content).exists():
+                raise Violation(f"{name!r} is there, its bytes are not")
+            if not self.was_cut and self.path(content).read_bytes() != self._left[content]:
+                raise Violation(f"{name!r} lost written bytes without a power cut")
+        self._now, self._pending = found, None
+        self.history = [(catalog.durable_seq, tree)]
+        self.fsynced = catalog.durable_seq
+        self.was_cut = False
+
+    def recovered(self) -> None:
+        """Hot and never sealed files have been sealed as they are: now all bytes are those of their generation."""
+        for name, (_, content, generation) in self.history[-1][1].items():
+            if generation not in self.sealed:
+                raise Violation(f"{name!r} was never sealed, and recovery did not see to it")
+            if self.path(content).read_bytes() != self.sealed[generation]:
+                raise Violation(f"the bytes of {name!r} differ from its sealed generation")
+
+
 class World:
     """One state directory through several lives."""
 
     def __init__(self, directory: Path, seed: int, rules: Rules) -> None:
         self.random = Random(seed)
         self.rules = rules
-        self.directory = directory
+        self.oracle = Oracle()
         self.boot = 0
+        self._directory = directory
         self.root = directory / "boot-0"
-        self.disk: SimulatedDisk | None = None  # None: what is there now is all on disk
+        self._disk: SimulatedDisk | None = None  # None: what is there now is all on disk
         for made in ("catalog/journal", "content"):
             (self.root / made).mkdir(parents=True)
-        # The oracle. A gap in what is known since the last good start: was there a power cut, or only kills?
-        self.history: list[tuple[int, Tree]] = [(0, {})]
-        self.pending: Tree | None = None  # in a commit that was not answered
-        self.writing = 0  # inode of a write that was not answered
-        self.fsynced = 0
-        self.was_cut = False
-        self.sealed: dict[int, bytes] = {}
-        self.bytes: dict[int, bytearray] = {}  # content id -> all that was written and answered
-
-    # -- lives ------------------------------------------------------------------------------------------------------
 
     def live(self, ops: Sequence[Op], stop_after: int | None, cut: bool) -> None:
         """Start, check, carry out `ops`, stop (at the latest after so many changes of the disk), lose what is lost."""
-        if self.disk is None:
-            self.disk = SimulatedDisk(self.root, self.random)
-        disk = self.disk
+        if self._disk is None:
+            self._disk = SimulatedDisk(self.root, self.random)
+        disk = self._disk
         disk.start(stop_after)
+        self.oracle.content = self.root / "content"
         with contextlib.ExitStack() as stack:
-            for module in (journal, files):
+            for module in (journal, files, side, volume_module):
                 stack.enter_context(mock.patch.object(module, "os", disk))
             stack.enter_context(mock.patch.object(files, "_syncfs", disk.syncfs))
-            stack.enter_context(mock.patch.object(table.Table, "fold", self._folding(disk, table.Table.fold)))
+            stack.enter_context(mock.patch.object(table.Table, "fold", _folding(disk, table.Table.fold)))
             for patch in self.rules.patches():
                 stack.enter_context(patch)
             trio.run(_Life(self, disk).run, ops)
         disk.forget_descriptors()
+        self.oracle.stopped()
         if cut:
-            self.was_cut = True
+            self.oracle.was_cut = True
             self.boot += 1
-            survivor = self.directory / f"boot-{self.boot}"
+            survivor = self._directory / f"boot-{self.boot}"
             survivor.mkdir()
             disk.survive(survivor)
             shutil.rmtree(self.root)
             self.root = survivor
-            self.disk = None
+            self._disk = None
 
-    def _folding(self, disk: SimulatedDisk, fold: Any) -> Any:
 
-        def watched(self: table.Table, changes: Any, folded_seq: int) -> None:
-            disk.instant()
-            fold(self, changes, folded_seq)
-            disk.committed(disk.root / "catalog" / "data.mdb")
-            disk.instant()
+def _folding(disk: SimulatedDisk, fold: Any) -> Any:
+    def watched(self: table.Table, changes: Any, folded_seq: int) -> None:
+        disk.instant()
+        fold(self, changes, folded_seq)
+        disk.committed(disk.root / "catalog" / "data.mdb")
+        disk.instant()
 
-        return watched
+    return watched
 
-    # -- what must hold ---------------------------------------------------------------------------------------------
 
-    def check(self, catalog: Catalog, found: Tree) -> None:
-        """The tree that a start found is one it may find, and so are its bytes."""
-        answered = [tree for seq, tree in self.history if seq >= self.fsynced]
-        allowed = answered if self.was_cut else answered[-1:]
-        if self.pending is not None:
-            allowed = [*allowed, self.pending]
-        if found not in allowed:
-            what = "a power cut" if self.was_cut else "a kill"
-            raise Violation(f"after {what}, the tree is {found}, not one of {allowed}")
-        for name, (inode, content, generation) in found.items():
-            path = self.root / "content" / f"{content >> files.SHARD_BITS:x}" / f"{content:x}"
-            if not path.exists():
-                raise Violation(f"{name!r} is there, its bytes are not")
-            if self.was_cut:
-                hot = inode in catalog.recovered_hot
-                if generation and not hot and path.read_bytes() != self.sealed[generation]:
-                    raise Violation(f"{name!r} differs from its sealed generation and is not known to be hot")
-            elif inode != self.writing and path.read_bytes() != self.bytes[content]:
-                raise Violation(f"{name!r} lost written bytes without a power cut")
+def _watched(catalog: type[Catalog], oracle: Oracle) -> type[Catalog]:
+    class Watched(catalog):  # type: ignore[valid-type,misc]
+        def commit(self, changes: Mapping[bytes, bytes | None], *, hot: bool = False) -> Seq:
+            oracle.committing(changes)
+            seq: Seq = super().commit(changes, hot=hot)
+            oracle.committed(seq)
+            return seq
 
-    def accept(self, catalog: Catalog, found: Tree) -> None:
-        """From here on `found` is what is so, and it is on disk."""
-        self.history = [(catalog.durable_seq, found)]
-        self.fsynced = catalog.durable_seq
-        self.pending, self.writing, self.was_cut = None, 0, False
-        for _, content, _ in found.values():
-            path = self.root / "content" / f"{content >> files.SHARD_BITS:x}" / f"{content:x}"
-            self.bytes[content] = bytearray(path.read_bytes())
+    return Watched
 
 
 class _Life:
@@ -148,22 +214,19 @@ class _Life:
         self.world = world
         self.disk = disk
         self.stepper = Stepper(disk)
-        self.tree: Tree = {}
-        self.open: dict[int, int] = {}  # inode -> descriptor
-        self.dirty: set[int] = set()
-        self.hot: dict[int, int] = {}  # inode -> seq of its mark
+        self.handles: dict[int, Handle] = {}  # inode -> a handle that is open for writing
         self.catalog: Catalog
-        self.content: ContentStore
+        self.volume: Volume
         self.nursery: trio.Nursery
 
     async def run(self, ops: Sequence[Op]) -> None:
-        world = self.world
+        world, rules = self.world, self.world.rules
         try:
-            self.content = world.rules.content(world.root / "content")
-            self.catalog = world.rules.catalog.open(
+            content = rules.content(world.root / "content")
+            self.catalog = _watched(rules.catalog, world.oracle).open(
                 world.root / "catalog",
-                self.content,
-                boot_id=world.rules.boot_id(world.boot),
+                content,
+                boot_id=rules.boot_id(world.boot),
                 in_thread=self.stepper.in_thread,
                 segment_bytes=SEGMENT_BYTES,
             )
@@ -172,7 +235,10 @@ class _Life:
         # A thread that rests inside the journal's lock would stop the script for ever.
         self.stepper.restless = self.catalog._journal._lock.locked
         try:
-            self.begin()
+            world.oracle.started(self.catalog)
+            self.volume = rules.volume(self.catalog, content, Space(world.root, reserve=0), owner=(0, 0))
+            self.volume.recover()
+            world.oracle.recovered()
             await self.go_on(ops)
         except Stopped:
             pass
@@ -195,51 +261,30 @@ class _Life:
             await trio.testing.wait_all_tasks_blocked()
             nursery.cancel_scope.cancel()
 
-    def begin(self) -> None:
-        """What follows a start: the check, then sealing anew what is hot or was never sealed, and the scan."""
-        world = self.world
-        for key, value in self.catalog.scan(keys.dirents(ROOT)):
-            number = unpack_dirent(value).inode
-            record = self.catalog.get(keys.inode(number))
-            if record is None:
-                raise Violation(f"{key!r} names an inode that is not there")
-            inode = unpack_inode(record)
-            self.tree[key[9:]] = (number, inode.content, inode.generation)
-        world.check(self.catalog, self.tree)
-        world.accept(self.catalog, self.tree)
-        named = {content for _, content, _ in self.tree.values()}
-        for content in self.content.ids():
-            if content not in named:
-                self.content.let_go(content, self.catalog.durable_seq)
-        there = {number for number, _, _ in self.tree.values()}
-        for number in self.catalog.recovered_hot:
-            if number in there:
-                self.hot[number] = self.catalog.durable_seq
-            else:
-                self.commit({keys.hot(number): None}, self.tree)
-        for name, (number, _, generation) in self.tree.items():
-            if number in self.hot or not generation:
-                self.dirty.add(number)
-                self.seal(name)
-
-    # -- the driver ---------------------------------------------------------------------------------------------------
+    # -- what programs and the daemon do --
 
     def act(self, what: str, x: int, y: int) -> None:
-        name = b"abc"[x % 3 : x % 3 + 1]
-        there = name in self.tree
+        name = NAMES[x]
         if what == "step":
             for _ in range(y + 1):
                 self.stepper.step(x)
         elif what == "steps":
             for _ in range(30):
                 self.stepper.step(x)
-        elif what in ("barrier", "fold", "collect"):
-            self.spawn(getattr(self, what))
+        elif what == "barrier":
+            self.spawn(self.barrier)
+        elif what in ("fold", "collect"):
+            self.spawn(getattr(self.catalog, what))
+        elif what == "cool":
+            self.volume.tick(time.monotonic() + 1000)
         elif what == "create":
-            if not there:
-                self.create(name)
-        elif there:
-            getattr(self, what)(name, y)
+            if self.volume.lookup(ROOT_INODE, name) is None:
+                inode, handle = self.volume.create(ROOT_INODE, name, 0o644, 0, 0)
+                self.handles[inode.number] = handle
+        else:
+            inode_ = self.volume.lookup(ROOT_INODE, name)
+            if inode_ is not None:
+                getattr(self, what)(inode_.number, name, y)
 
     def spawn(self, function: Any, *args: Any) -> None:
         async def guarded() -> None:
@@ -248,164 +293,57 @@ class _Life:
 
         self.nursery.start_soon(guarded)
 
-    def commit(self, changes: dict[bytes, bytes | None], tree: Tree, *, hot: bool = False) -> Seq:
-        world = self.world
-        world.pending = dict(tree)
-        seq = self.catalog.commit(changes, hot=hot)
-        world.pending = None
-        world.history.append((seq, dict(tree)))
-        self.tree = tree
-        return seq
+    def open_again(self, number: InodeNumber, name: bytes, y: int) -> None:
+        if number not in self.handles:
+            handle = self.handles[number] = self.volume.open(number, write=True)
+            if not self.volume.settled_for_write(handle):
+                self.spawn(self.volume.make_writable, handle)
 
-    def inode(self, number: int, content: int, generation: int) -> bytes:
-        return pack_inode(
-            Inode(
-                number=InodeNumber(number), mode=0o100644, uid=0, gid=0, nlink=1,
-                content=ContentId(content), generation=GenerationId(generation),
-            )
-        )  # fmt: skip
+    def open_truncating(self, number: InodeNumber, name: bytes, y: int) -> None:
+        self.close(number, name, y)
+        self.handles[number] = self.volume.open(number, write=True, truncate=True)
 
-    def create(self, name: bytes) -> None:
-        number = self.catalog.next_seq
-        self.open[number] = self.content.create(ContentId(number))
-        self.world.bytes[number] = bytearray()
-        self.commit(
-            {
-                keys.dirent(ROOT, name): pack_dirent(Dirent(InodeNumber(number), FileId(number), Kind.FILE)),
-                keys.inode(InodeNumber(number)): self.inode(number, number, 0),
-            },
-            {**self.tree, name: (number, number, 0)},
-        )
-        self.dirty.add(number)
+    def write(self, number: InodeNumber, name: bytes, y: int) -> None:
+        handle = self.handles.get(number)
+        if handle is not None and self.volume.settled_for_write(handle):
+            self.volume.write(handle, 40 * (y % 3), bytes([self.world.random.randrange(1, 256)]) * (30 + 60 * y))
 
-    def open_again(self, name: bytes, _: int) -> None:
-        number, content, generation = self.tree[name]
-        if number not in self.open:
-            self.open[number] = self.content.open(ContentId(content))
-        if generation and number not in self.hot:
-            mark = {keys.hot(InodeNumber(number)): content.to_bytes(8, "big")}
-            seq = self.hot[number] = self.commit(mark, self.tree, hot=True)
-            self.spawn(self.catalog.sync_journal, seq)
+    def cut_off(self, number: InodeNumber, name: bytes, y: int) -> None:
+        self.spawn(self.volume.truncate, number, 50 * y)
 
-    def open_truncating(self, name: bytes, _: int) -> None:
-        number, old, _ = self.tree[name]
-        self.shut(number)
-        content = self.catalog.next_seq
-        self.open[number] = self.content.create(ContentId(content))
-        self.world.bytes[content] = bytearray()
-        seq = self.commit(
-            {keys.inode(InodeNumber(number)): self.inode(number, content, 0)},
-            {**self.tree, name: (number, content, 0)},
-        )
-        self.content.let_go(ContentId(old), seq)
-        self.dirty.add(number)
+    def seal(self, number: InodeNumber, name: bytes, y: int) -> None:
+        handle = self.handles.get(number)
+        if handle is not None:
+            self.volume.flush(handle)
 
-    def _may_change(self, name: bytes) -> bool:
-        """D2: is there no sealed generation under these bytes, or a mark on disk that says that there is none now?"""
-        number, _, generation = self.tree[name]
-        if number not in self.open:
-            return False
-        if not generation or not self.world.rules.wait_for_hot:
-            return True
-        return number in self.hot and self.catalog.journal_durable(Seq(self.hot[number]))
+    def close(self, number: InodeNumber, name: bytes, y: int) -> None:
+        handle = self.handles.pop(number, None)
+        if handle is not None:
+            self.volume.flush(handle)
+            self.volume.release(handle)
 
-    def write(self, name: bytes, y: int) -> None:
-        if self._may_change(name):
-            number, content, _ = self.tree[name]
-            offset, data = 40 * (y % 3), bytes([self.world.random.randrange(1, 256)]) * (30 + 60 * y)
-            self.world.writing = number
-            self.disk.pwrite(self.open[number], data, offset)
-            now = self.world.bytes[content]
-            now.extend(bytes(max(0, offset - len(now))))
-            now[offset : offset + len(data)] = data
-            self.world.writing = 0
-            self.dirty.add(number)
+    def unlink(self, number: InodeNumber, name: bytes, y: int) -> None:
+        self.volume.unlink(ROOT_INODE, name)
 
-    def cut_off(self, name: bytes, y: int) -> None:
-        if self._may_change(name):
-            number, content, _ = self.tree[name]
-            now = self.world.bytes[content]
-            size = min(len(now), 50 * y)
-            self.world.writing = number
-            self.disk.ftruncate(self.open[number], size)
-            del now[size:]
-            self.world.writing = 0
-            self.dirty.add(number)
+    def rename(self, number: InodeNumber, name: bytes, y: int) -> None:
+        self.volume.rename(ROOT_INODE, name, ROOT_INODE, NAMES[y % 3])
 
-    def seal(self, name: bytes, _: int = 0) -> Seq:
-        number, content, _ = self.tree[name]
-        if number not in self.dirty:
-            return Seq(self.catalog.next_seq - 1)
-        generation = self.catalog.next_seq
-        data = bytes(self.world.bytes[content])
-        self.world.sealed[generation] = data
-        seq = self.commit(
-            {keys.inode(InodeNumber(number)): self.inode(number, content, generation)},
-            {**self.tree, name: (number, content, generation)},
-        )
-        self.content.sealed(ContentId(content), seq, len(data))
-        self.dirty.discard(number)
-        return seq
+    def link(self, number: InodeNumber, name: bytes, y: int) -> None:
+        with contextlib.suppress(errors.Exists):
+            self.volume.link(number, ROOT_INODE, NAMES[y % 3])
 
-    def close(self, name: bytes, _: int) -> None:
-        self.seal(name)
-        self.shut(self.tree[name][0])
+    def fsync(self, number: InodeNumber, name: bytes, y: int) -> None:
+        self.seal(number, name, y)
+        self.spawn(self._fsync, number, Seq(self.catalog.next_seq - 1))
 
-    def shut(self, number: int) -> None:
-        fd = self.open.pop(number, None)
-        if fd is not None:
-            self.disk.close(fd)
-
-    def cool(self, name: bytes, _: int) -> None:
-        number = self.tree[name][0]
-        if number in self.hot and number not in self.open and number not in self.dirty:
-            self.commit({keys.hot(InodeNumber(number)): None}, self.tree)
-            del self.hot[number]
-
-    def _leave(self, name: bytes, changes: dict[bytes, bytes | None]) -> tuple[int, int]:
-        number, content, _ = self.tree[name]
-        changes[keys.inode(InodeNumber(number))] = None
-        changes[keys.hot(InodeNumber(number))] = None
-        self.shut(number)
-        self.hot.pop(number, None)
-        self.dirty.discard(number)
-        return number, content
-
-    def unlink(self, name: bytes, _: int) -> None:
-        changes: dict[bytes, bytes | None] = {keys.dirent(ROOT, name): None}
-        _, content = self._leave(name, changes)
-        seq = self.commit(changes, {n: v for n, v in self.tree.items() if n != name})
-        self.content.let_go(ContentId(content), seq)
-
-    def rename(self, name: bytes, y: int) -> None:
-        target = b"abc"[y % 3 : y % 3 + 1]
-        if target == name:
-            return
-        number = self.tree[name][0]
-        moved = pack_dirent(Dirent(InodeNumber(number), FileId(number), Kind.FILE))
-        changes: dict[bytes, bytes | None] = {keys.dirent(ROOT, name): None, keys.dirent(ROOT, target): moved}
-        replaced = self._leave(target, changes)[1] if target in self.tree else None
-        tree = {n: v for n, v in self.tree.items() if n != name}
-        tree[target] = self.tree[name]
-        seq = self.commit(changes, tree)
-        if replaced is not None:
-            self.content.let_go(ContentId(replaced), seq)
-
-    def fsync(self, name: bytes, _: int) -> None:
-        self.spawn(self._barrier, self.seal(name))
-
-    async def _barrier(self, seq: Seq) -> None:
-        await self.catalog.barrier(seq)
-        self.world.fsynced = max(self.world.fsynced, seq)
+    async def _fsync(self, number: InodeNumber, seq: Seq) -> None:
+        await self.volume.sync(number)
+        self.world.oracle.fsynced = max(self.world.oracle.fsynced, seq)
 
     async def barrier(self) -> None:
-        await self._barrier(Seq(self.catalog.next_seq - 1))
-
-    async def fold(self) -> None:
-        await self.catalog.fold()
-
-    async def collect(self) -> None:
-        await self.catalog.collect()
+        seq = Seq(self.catalog.next_seq - 1)
+        await self.catalog.barrier(seq)
+        self.world.oracle.fsynced = max(self.world.oracle.fsynced, seq)
 
 
 def play(directory: Path, lives: Sequence[tuple[Sequence[Op], int | None, bool]], seed: int, rules: Rules) -> None:

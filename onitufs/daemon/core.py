@@ -28,6 +28,7 @@ from onitufs.model.errors import OnituError
 from onitufs.setup import Setup, load
 from onitufs.volume import Volume
 from onitufs.volume.space import Space
+from onitufs.volume.strays import remove_strays
 
 from .answers import Answers, Identity
 from .entries import Entries
@@ -108,6 +109,7 @@ class _Daemon:
         async with trio.open_nursery() as nursery:
             await nursery.start(self._catalog.run)
             await nursery.start(self._volume.run)
+            nursery.start_soon(remove_strays, self._catalog, self._volume.content, self._catalog.next_seq)
             placing = self._placing = self._entries.placing(self._setup)
             self._volume.changed = placing.changed
             self._volume.subtree_changed = placing.subtree_changed

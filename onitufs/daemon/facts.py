@@ -44,6 +44,16 @@ class Facts:
     def verdict(self, path: bytes, inode: Inode) -> Verdict:
         return self.rulebook.decide(self.subject(path, inode))
 
+    def next_look_s(self, file: FileId) -> float | None:
+        """Seconds after which the rules may want something else of a living file only because it grew older."""
+        if not self.rulebook.looks_at.age:
+            return None
+        name = self.volume.name(file)
+        path = self.volume.path(file)
+        if name is None or not name.alive or path is None:
+            return None
+        return self.rulebook.next_look_s(self.subject(path, self.volume.peek(name.inode)))
+
     # -- one file ----------------------------------------------------------------------------------------------------
 
     def state(self, file: FileId, name: Name, changed_s: float, remembered: Remembered) -> FileState:

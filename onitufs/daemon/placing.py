@@ -32,6 +32,7 @@ LONGEST_GATHER_S = (
     1.0  # or so long after the first: programs save by several calls, and a batch costs less than its sum
 )
 MOST_REMEMBERED = 50_000  # of any list that the unsettled index can replace
+AGE_WALK_S = 3600.0  # how often every file is asked about if a rule looks at ages; what is due earlier has a timer
 RETRY_S = 30.0  # how often what could not be handed out is looked for, at the latest
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ class Placing:
         self._wake = trio.Event()
         self._progress = trio.Event()
         self._began_s = trio.current_time() - 60
+        self._age_walk_s = trio.current_time() + AGE_WALK_S
         self._changed_s: dict[FileId, float] = {}
         self._ordered: dict[tuple[EntryName, FileId], Order] = {}
         self._refused: dict[tuple[EntryName, FileId], tuple[Order, str]] = {}
@@ -255,6 +257,10 @@ class Placing:
 
     def _due(self) -> None:
         now_s = trio.current_time()
+        if now_s >= self._age_walk_s:
+            self._age_walk_s = now_s + AGE_WALK_S
+            if self.facts.rulebook.looks_at.age:
+                self.ask_tree()
         while self._later and self._later[0][0] <= now_s:
             self.ask(heapq.heappop(self._later)[1])
 
@@ -338,6 +344,9 @@ class Placing:
         self._note(file, decision)
         self._hand_out(file, decision, state.views)
         self._wait_for(file, decision)
+        older_s = self.facts.next_look_s(file)
+        if older_s is not None and older_s <= AGE_WALK_S:
+            self._ask_later(file, older_s)
         if decision.wait_s is not None:
             self._ask_later(file, decision.wait_s)
         if decision.settled:

@@ -1,7 +1,6 @@
 """A real volume in a fresh directory, and a way to kill its daemon and start it again."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -57,5 +56,5 @@ class Life:
 
 
 @pytest.fixture
-def life(tmp_path: Path) -> Iterator[Life]:
-    yield Life(tmp_path / "state")
+def life(tmp_path: Path) -> Life:
+    return Life(tmp_path / "state")

@@ -129,3 +129,24 @@ def test_late_writes_are_sealed_by_the_timer(life):
     life.volume.tick(now + 61)
     first = inode_of(life, b"a").generation
     assert first  # written without pause: sealed all the same
+
+
+async def test_content_that_no_record_names_is_removed_after_a_start(life):
+    import trio
+
+    from onitufs.model.ids import ContentId
+    from onitufs.volume.strays import remove_strays
+
+    life.make(b"a", b"kept")
+    stray = ContentId(life.catalog.next_seq + 5)
+    os.close(life.content.create(stray))
+    life.kill()
+    assert stray in set(life.content.ids())
+    async with trio.open_nursery() as nursery:
+        await nursery.start(life.catalog.run)
+        assert await remove_strays(life.catalog, life.content, life.catalog.next_seq) == 1
+        await life.catalog.barrier(life.catalog.next_seq - 1)
+        life.content.collect_through(life.catalog.next_seq)
+        nursery.cancel_scope.cancel()
+    assert stray not in set(life.content.ids())
+    assert life.read(b"a") == b"kept"

@@ -21,7 +21,7 @@ MAX_TASKS = 5000
 # Readahead and write-back together; the default of 12 is used up by a few readers that wait, and then every close()
 # waits with them. Only some may raise it (the mounting user, where sysfs is writable): elsewhere it stays.
 MAX_BACKGROUND = 1024
-LAST_CALLS_S = 10.0  # what calls under way get when a mount that is in use must end
+LAST_CALLS_S = 5.0  # what calls under way get when a mount that is in use must end
 _CONNECTIONS = "/sys/fs/fuse/connections"
 
 log = logging.getLogger(__name__)

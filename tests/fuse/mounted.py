@@ -34,12 +34,22 @@ class Mounted:
 
     def start(self) -> "Mounted":
         """Mount, and wait until it answers. Raises RuntimeError with what it said otherwise."""
+        return self._start({})
+
+    def start_as(self, user: int) -> "Mounted":
+        """The same, as another user, to whom mount point and state are given."""
+        for directory in (self.root, self.state):
+            os.chown(directory, user, user)
+        return self._start({"user": user, "group": user, "extra_groups": ()})
+
+    def _start(self, who: dict[str, Any]) -> "Mounted":
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.fuse.served", str(self.state), str(self.root), json.dumps(self.options)],
             cwd=_REPOSITORY,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,
+            **who,
         )
         said = self._line(READY_S)
         if "ready" not in said:

@@ -37,6 +37,7 @@ class Planted(Operations):
     def __init__(self, volume: Volume, *, xattr: bool) -> None:
         super().__init__(volume, xattr=xattr)
         self.waiting = 0
+        self.asked: dict[str, int] = {}
         self.came = trio.Event()
         self.answered = trio.Event()
         self.forgot = trio.Event()
@@ -61,6 +62,11 @@ class Planted(Operations):
                 with trio.fail_after(0):
                     await trio.sleep_forever()
         return await super().mkdir(parent_inode, name, mode, ctx)
+
+    @answering
+    async def getxattr(self, inode: int, name: bytes, ctx: pyfuse3.RequestContext) -> bytes:
+        self.asked["getxattr"] = self.asked.get("getxattr", 0) + 1
+        return await super().getxattr(inode, name, ctx)
 
     @unanswered
     async def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
@@ -159,6 +165,10 @@ class Commands:
         """Wait until RELEASE came for all but so many open files."""
         while len(self.volume.handles) > handles:
             await self.operations.closed.wait()
+
+    def asked(self, handler: str) -> int:
+        """How often the kernel has called the handler."""
+        return self.operations.asked.get(handler, 0)
 
     def generation(self, number: int) -> int:
         return self.volume.peek(InodeNumber(number)).generation

@@ -1,0 +1,93 @@
+"""Readers that wait for an entry that never answers delay nobody else."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from .mounted import Mounted, Watchdog
+
+READERS = 200
+_READ = (
+    "import os,sys,threading\n"
+    "def read():\n"
+    "    fd = os.open(sys.argv[1], os.O_RDONLY)\n"
+    "    results.append(os.read(fd, 5))\n"
+    "    os.close(fd)\n"
+    "results = []\n"
+    "threads = [threading.Thread(target=read) for _ in range(int(sys.argv[2]))]\n"
+    "[t.start() for t in threads]\n"
+    "[t.join() for t in threads]\n"
+    "print(len(results), set(results))\n"
+)
+
+
+@pytest.fixture
+def stuck(mount: Callable[..., Mounted]) -> Iterator[tuple[Mounted, "subprocess.Popen[str]"]]:
+    """A mount in which 200 reads of one file wait."""
+    mounted = mount().start()
+    (mounted.root / "dead").write_bytes(b"bytes from far away")
+    (mounted.root / "elsewhere").mkdir()
+    (mounted.root / "elsewhere" / "here").write_bytes(b"here")
+    with Watchdog(mounted, 60):
+        readers = subprocess.Popen(
+            [sys.executable, "-c", _READ, str(mounted.root / "dead"), str(READERS)], stdout=subprocess.PIPE, text=True
+        )
+        try:
+            assert mounted.call("waiting_for", readers=READERS) == READERS
+            yield mounted, readers
+        finally:
+            mounted.call("answer")
+            assert readers.communicate(timeout=30)[0] == f"{READERS} {{b'bytes'}}\n"
+
+
+def _all_wait(mounted: Mounted) -> bool:
+    return bool(mounted.call("waiting") == READERS)
+
+
+def test_metadata_and_saves_elsewhere_go_on(stuck: tuple[Mounted, object]) -> None:
+    mounted, _ = stuck
+    place = mounted.root / "elsewhere"
+    for number in range(50):
+        path = place / f"file{number}"
+        path.write_bytes(b"x" * 50_000)
+        assert path.stat().st_size == 50_000
+        assert path.read_bytes() == b"x" * 50_000
+        os.rename(path, place / f"moved{number}")
+    with open(place / "synced", "wb") as file:
+        file.write(b"y" * 3_000_000)
+        os.fsync(file.fileno())
+    assert len(os.listdir(place)) == 52
+    assert (mounted.root / "dead").stat().st_size == 19
+    assert not os.path.exists(place / "absent")
+    assert _all_wait(mounted)
+
+
+def test_reads_from_a_cold_cache_go_on(stuck: tuple[Mounted, object]) -> None:
+    """Readahead is what uses up the kernel's few background requests."""
+    mounted, _ = stuck
+    path = mounted.root / "elsewhere" / "large"
+    path.write_bytes(os.urandom(1 << 20) * 8)
+    with open(path, "rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        assert sum(len(piece) for piece in iter(lambda: file.read(1 << 17), b"")) == 8 << 20
+    assert _all_wait(mounted)
+
+
+def test_the_waiting_file_itself_can_be_renamed_and_removed(stuck: tuple[Mounted, object]) -> None:
+    mounted, _ = stuck
+    os.chmod(mounted.root / "dead", 0o600)
+    os.rename(mounted.root / "dead", mounted.root / "elsewhere" / "dead2")
+    os.unlink(mounted.root / "elsewhere" / "dead2")
+    assert _all_wait(mounted)
+
+
+def test_readers_of_mapped_pages_elsewhere_go_on(stuck: tuple[Mounted, object]) -> None:
+    mounted, _ = stuck
+    assert Path(mounted.root / "elsewhere" / "here").read_bytes() == b"here"
+    done = subprocess.run(["cmp", mounted.root / "elsewhere" / "here", "-"], input=b"here", check=False, timeout=30)
+    assert done.returncode == 0
+    assert _all_wait(mounted)

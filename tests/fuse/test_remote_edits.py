@@ -1,0 +1,144 @@
+"""A file is edited elsewhere: it gets a new inode under its name, and the kernel is told to look again."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from .calls import Mapping
+from .mounted import Mounted, Watchdog
+
+
+@pytest.fixture
+def mounted(mount: Callable[..., Mounted]) -> Iterator[Mounted]:  # a hang must not take the others along
+    mounted = mount().start()
+    with Watchdog(mounted, 60):
+        yield mounted
+
+
+def test_open_handles_keep_the_old_bytes_and_new_opens_see_the_new(mounted: Mounted) -> None:
+    path = mounted.root / "file"
+    path.write_text("old bytes!")
+    with open(path) as reader:
+        assert reader.read(3) == "old"
+        number = mounted.call("arrive", path="file", text="new bytes, and longer", tell=True)
+        assert path.stat().st_ino == number
+        assert path.stat().st_size == 21
+        assert path.read_text() == "new bytes, and longer"
+        assert reader.read() == " bytes!"
+    assert path.read_text() == "new bytes, and longer"
+
+
+def test_while_the_file_has_dirty_pages(mounted: Mounted) -> None:
+    """Had the inode's data been invalidated, this would hang for good."""
+    path = mounted.root / "file"
+    path.write_bytes(b"a" * 100_000)
+    with open(path, "r+b", buffering=0) as writer:
+        writer.write(b"dirty")  # stays with the kernel
+        mounted.call("arrive", path="file", text="from elsewhere", tell=True)
+        assert path.read_text() == "from elsewhere"
+        writer.write(b" and more")
+        os.fsync(writer.fileno())
+        writer.seek(0)
+        assert writer.read(16) == b"dirty and moreaa"
+    assert path.read_text() == "from elsewhere"
+
+
+def test_while_pages_are_mapped_and_dirty(mounted: Mounted) -> None:
+    path = mounted.root / "file"
+    path.write_bytes(bytes(8192))
+    fd = os.open(path, os.O_RDWR)
+    mapping = Mapping(fd, 8192)
+    os.close(fd)
+    mapping.store(0, b"dirty")
+    mounted.call("arrive", path="file", text="from elsewhere", tell=True)
+    assert path.read_text() == "from elsewhere"
+    mapping.store(5000, b"still works")
+    mapping.sync()
+    assert mapping.load(0, 5) == b"dirty"
+    mapping.close()
+    assert path.read_text() == "from elsewhere"
+
+
+def test_while_programs_create_in_that_directory(mounted: Mounted) -> None:
+    """invalidate_entry waits for calls under way there; from a thread that ends well."""
+    path = mounted.root / "file"
+    path.write_text("0")
+    stop = threading.Event()
+
+    def create() -> None:
+        for number in range(100_000):
+            if stop.is_set():
+                return
+            (mounted.root / f"made{number}").write_text("x")
+
+    busy = threading.Thread(target=create)
+    busy.start()
+    try:
+        for number in range(30):
+            mounted.call("arrive", path="file", text=str(number), tell=True)
+            assert path.read_text() == str(number)
+    finally:
+        stop.set()
+        busy.join()
+
+
+def test_a_name_that_the_kernel_knows_to_be_absent(mounted: Mounted) -> None:
+    path = mounted.root / "late"
+    assert not path.exists()
+    mounted.call("arrive", path="late", text="hidden", tell=False)
+    assert not path.exists(), "the kernel answers from its negative entry: without that this test proves nothing"
+    mounted.call("arrive", path="late", text="there", tell=True)
+    assert path.read_text() == "there"
+
+
+def test_a_name_that_nobody_has_looked_up(mounted: Mounted) -> None:
+    mounted.call("arrive", path="unasked", text="there", tell=True)
+    assert (mounted.root / "unasked").read_text() == "there"
+
+
+def test_opening_to_create_what_has_just_arrived(mounted: Mounted) -> None:
+    """The kernel still believes that there is no such file. It looks again and opens what came."""
+    path = mounted.root / "late"
+    assert not path.exists()
+    mounted.call("arrive", path="late", text="from elsewhere", tell=False)
+    with open(path, "a") as file:
+        file.write(" and from here")
+    assert path.read_text() == "from elsewhere and from here"
+
+
+def test_creating_exclusively_what_has_just_arrived(mounted: Mounted) -> None:
+    assert not (mounted.root / "late").exists()
+    mounted.call("arrive", path="late", text="from elsewhere", tell=False)
+    with pytest.raises(FileExistsError):
+        open(mounted.root / "late", "x")
+
+
+def test_opening_what_has_just_been_replaced(mounted: Mounted) -> None:
+    """The kernel still knows the old inode, which is gone. It looks again and opens the new one."""
+    path = mounted.root / "file"
+    path.write_text("old")
+    assert path.stat().st_size == 3
+    mounted.call("opened_at_most", handles=0)
+    mounted.call("arrive", path="file", text="new", tell=False)
+    assert path.read_text() == "new"
+
+
+def test_what_was_deleted_elsewhere(mounted: Mounted) -> None:
+    path = mounted.root / "file"
+    path.write_text("x")
+    with open(path) as reader:
+        mounted.call("vanish", path="file", tell=True)
+        assert not path.exists()
+        assert reader.read() == "x"
+    path.write_text("again")
+    assert path.read_text() == "again"
+
+
+def test_a_hard_link_edited_by_one_name_breaks(mounted: Mounted) -> None:
+    (mounted.root / "a").write_text("both")
+    os.link(mounted.root / "a", mounted.root / "b")
+    mounted.call("arrive", path="a", text="alone", tell=True)
+    assert (mounted.root / "a").read_text() == "alone"
+    assert (mounted.root / "b").read_text() == "both"

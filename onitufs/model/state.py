@@ -24,7 +24,7 @@ class Abilities:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Occupant:
-    """The Copy of another file that stands where this one wants to stand. `alive`: whether that file still exists."""
+    """The Copy that stands where a file, or a directory above it, wants to stand. `alive`: whether its file still exists."""
 
     copy: Copy
     alive: bool
@@ -38,7 +38,7 @@ class EntryView:
     `copy`: this file's own Copy here.
     `missing`: directories above the wanted place that have no Copy here, outermost first.
     `occupant`: whose Copy stands at the wanted place; if something is missing, at the place of the outermost missing
-    directory (which is its name, in the Copy of its parent).
+    directory (which is its name, in the Copy of its parent): that may be this file's own, of "x" now wanted as "x/x".
     `child`: of a directory, one file whose Copy stands in this one's Copy, None if there is none.
     `in_the_way`: `copy` is not at the wanted place and not parked, and either another living file has, in the mount,
     the name at which it stands, or the directory in which it stands is dead.
@@ -46,6 +46,8 @@ class EntryView:
     outermost missing one) stands inside this directory's own Copy: the directories from that parent up to, without,
     this one; else empty.
     `needed`: an earlier Decision said so in `needs` and this directory has had no Copy here since.
+    `running`: an order for this file, or one that makes this directory on its way (`missing`), is being carried out
+    here, or may have been: nothing is ordered here and nothing is settled before its outcome is recorded.
     `refused`: the last order for this file that the entry refused for good (a Failed with neither `again` nor `stale`),
     kept in memory. It is not ordered again while it would be the same. `refusal` says why, for people.
     """
@@ -60,6 +62,7 @@ class EntryView:
     in_the_way: bool = False
     below_itself: tuple[FileId, ...] = ()
     needed: bool = False
+    running: bool = False
     refused: Order | None = None
     refusal: str = ""
 
@@ -74,7 +77,8 @@ class FileState:
     holes. `size` and `mtime_ns` belong to the generation, unless times were set since without a write.
     `place`: where it stands in the mount, None if dead (or the root). `depth`: directories above it, 0 in the root.
     `changed_s`: when its name last changed, or it died; on the clock of `now_s`; long ago if not known.
-    `verdict`: None if dead. `views`: one of every entry that the verdict names or that has a Copy, whatever its mode.
+    `verdict`: None if dead. `views`: one of every entry that the verdict names, or that has a Copy, whatever its mode,
+    or on which an order is `running`, or on which it is `needed`.
     """
 
     file: FileId
@@ -98,8 +102,8 @@ class FileState:
 class Decision:
     """What to do about one file now.
 
-    `orders`: at most one an entry, all for this file. An entry of `views` without one has nothing to do now: a queued
-    order for it is outdated and is withdrawn.
+    `orders`: at most one an entry, all for this file. Any other entry, in `views` or not, has nothing to do for it now: a
+    queued order for this file there is outdated and is withdrawn.
     `wait_s`: ask again after so many seconds at the latest; None: only events can change the answer.
     `settled`: want is have; the unsettled mark goes.
     `gone`: and the file is dead and has no Copy anywhere: its tombstone goes.

@@ -32,7 +32,9 @@ class Copies(Protocol):
     def put_place(self, entry: EntryName, directory: FileId) -> Place | None:
         """Where a directory without a Copy there is put by orders that name it in `missing`; None if it is dead.
 
-        While such an order runs: the place that its driver was given, even if the directory was renamed since.
+        While such an order runs: the place that its driver was given when it began, even if the directory was renamed
+        since. Orders that make one directory at two places, or two at one, do not run at the same time; a directory's
+        own Put is such an order, too.
         """
         ...
 
@@ -41,7 +43,9 @@ class Copies(Protocol):
 class Changes:
     """Copies that are gone, Copies that are now as given (one a file and entry), and whom to ask about next.
 
-    Beside `ask`, everyone who waits for (Decision.waits_for) a file in `removed` or `put` is to be asked.
+    Beside `ask`, everyone who waits for (Decision.waits_for) a file in `removed` or `put` is to be asked. Each of `ask`
+    is marked unsettled in the transaction that writes the Copies: a directory that just lost its last child, or was
+    made on the way, may have to go. (After an order that failed, its file and its `missing` are asked about.)
     """
 
     removed: tuple[Copy, ...] = ()
@@ -69,20 +73,23 @@ def apply(done: Done, copies: Copies, verified_ns: int = 0) -> Changes:
         case Put():
             changes = _after_put(order, done, copies, verified_ns)
         case Move():
-            moved = _confirmed(replace(order.copy, place=order.place), done.state, verified_ns)
-            changes = Changes(removed=_maybe(order.replaces), put=(moved,), ask=(order.copy.place.parent,))
+            copy = _now(order.copy, copies)
+            moved = _confirmed(replace(copy, place=order.place), done.state, verified_ns)
+            changes = Changes(removed=_maybe(order.replaces, copies), put=(moved,), ask=(copy.place.parent,))
         case Delete():
             if done.remains and any(True for _ in copies.children(entry, order.file)):
                 changes = Changes()
             else:
-                changes = Changes(removed=(order.copy,), ask=(order.copy.place.parent,))
+                copy = _now(order.copy, copies)
+                changes = Changes(removed=(copy,), ask=(copy.place.parent,))
         case SetAttributes():
-            kept = replace(order.copy, mode=order.mode, mtime_ns=order.mtime_ns)
+            kept = replace(_now(order.copy, copies), mode=order.mode, mtime_ns=order.mtime_ns)
             changes = Changes(put=(_confirmed(kept, done.state, verified_ns),))
         case _:
             assert_never(order)
     put = (*new_directories, *changes.put)
-    asked = (order.file, *(copy.file for copy in (*changes.removed, *put)), *changes.ask)
+    above = order.missing if isinstance(order, Put | Move) else ()
+    asked = (order.file, *above, *(copy.file for copy in (*changes.removed, *put)), *changes.ask)
     ask = tuple(file for file in dict.fromkeys(asked) if file not in (ROOT_FILE, PARKING))
     return Changes(removed=changes.removed, put=put, ask=ask)
 
@@ -105,7 +112,7 @@ def _after_put(order: Put, done: Done, copies: Copies, verified_ns: int) -> Chan
     is_directory = order.kind is Kind.DIRECTORY
     made = False
     if is_directory:
-        made = order.replaces.made if order.replaces else dict(done.made).get(order.file, False)
+        made = _now(order.replaces, copies).made if order.replaces else dict(done.made).get(order.file, False)
     new = Copy(
         file=order.file,
         entry=order.entry,
@@ -119,9 +126,9 @@ def _after_put(order: Put, done: Done, copies: Copies, verified_ns: int) -> Chan
         made=made,
     )
     new = _confirmed(new, done.state, verified_ns)
-    other = order.replaces
-    if other is None:
+    if order.replaces is None:
         return Changes(put=(new,))
+    other = _now(order.replaces, copies)
     if is_directory:
         moved_in = [
             replace(child, place=Place(order.file, child.place.name))
@@ -130,7 +137,7 @@ def _after_put(order: Put, done: Done, copies: Copies, verified_ns: int) -> Chan
         return Changes(removed=(other,), put=(new, *moved_in))
     if order.had is None:
         return Changes(removed=(other,), put=(new,))
-    left_over = replace(order.had, file=other.file, generation=GenerationId(0))
+    left_over = replace(_now(order.had, copies), file=other.file, generation=GenerationId(0))
     return Changes(put=(new, left_over))
 
 
@@ -161,18 +168,24 @@ def _directories(done: Done, copies: Copies) -> Iterable[Copy]:
 
 
 def _can_be_reached(order: Put | Move, copies: Copies) -> bool:
-    """Whether the directories above the order's place are there, or can be made; and are not below what is moved."""
+    """Whether the directories above the order's place are there, or are those that it will make, no more and no less;
+    and none of them is below what is moved."""
     entry = order.entry
+    to_make = {directory for directory in order.missing if copies.get(directory, entry) is None}
     parent = order.place.parent
     while parent not in (ROOT_FILE, PARKING):
         if parent == order.file:
             return False
         above = copies.get(parent, entry)
-        place = above.place if above is not None else copies.put_place(entry, parent)
-        if place is None or (above is None and (parent not in order.missing or copies.at(entry, place) is not None)):
+        if above is not None:
+            parent = above.place.parent
+            continue
+        place = copies.put_place(entry, parent)
+        if parent not in to_make or place is None or copies.at(entry, place) is not None:
             return False
+        to_make.discard(parent)
         parent = place.parent
-    return True
+    return not to_make
 
 
 def _confirmed(copy: Copy, state: RemoteState | None, verified_ns: int) -> Copy:
@@ -187,5 +200,10 @@ def _confirmed(copy: Copy, state: RemoteState | None, verified_ns: int) -> Copy:
     )
 
 
-def _maybe(copy: Copy | None) -> tuple[Copy, ...]:
-    return () if copy is None else (copy,)
+def _now(copy: Copy, copies: Copies) -> Copy:
+    """The Copy as it is now: while the order ran, the directory it stands in may have been taken over."""
+    return copies.get(copy.file, copy.entry) or copy
+
+
+def _maybe(copy: Copy | None, copies: Copies) -> tuple[Copy, ...]:
+    return () if copy is None else (_now(copy, copies),)

@@ -114,8 +114,7 @@ def may_drop(state: FileState, copy: Copy, required: tuple[EntryName, ...]) -> b
     """Whether a living file's Copy, where the rules do not want it, may go: no bytes are lost with it."""
     if state.kind is Kind.DIRECTORY or copy.generation == 0:
         return True
-    held = [state.views[name].copy for name in required]
-    return _may_be_put(state) and all(other is not None and is_current(state, other) for other in held)
+    return _may_be_put(state) and all(_holds_for_sure(state, state.views[name]) for name in required)
 
 
 def is_wanted(state: FileState, view: EntryView, required: tuple[EntryName, ...]) -> bool:
@@ -124,6 +123,10 @@ def is_wanted(state: FileState, view: EntryView, required: tuple[EntryName, ...]
         return False
     below = state.kind is Kind.DIRECTORY and (view.child is not None or view.needed)
     return view.entry in required or below
+
+
+def _holds_for_sure(state: FileState, view: EntryView) -> bool:
+    return view.copy is not None and is_current(state, view.copy) and not view.running
 
 
 def _can_hold(state: FileState, view: EntryView | None) -> bool:
@@ -140,6 +143,8 @@ def _may_be_put(state: FileState) -> bool:
 def _step(state: FileState, view: EntryView, required: tuple[EntryName, ...], rests_in_s: float) -> _Step:
     if not view.ours or state.file == ROOT_FILE:
         return _NOTHING
+    if view.running:
+        return _NOT_YET
     wanted = is_wanted(state, view, required)
     if view.copy is None:
         return _put_new(state, view) if wanted else _NOTHING

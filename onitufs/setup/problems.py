@@ -98,10 +98,8 @@ def _keys_at(steps: Sequence[str | int]) -> list[str]:
     """The keys that an object of the form has at this place."""
     here: Any = SetupForm
     for part in steps:
-        if _is_form(here):
-            here = _plain(_fields(here)[str(part)])
-        else:
-            here = _plain(get_args(here)[-1])  # what a list or an object holds
+        inside = _fields(here)[str(part)] if _is_form(here) else get_args(here)[-1]  # of a list or an object
+        here = _plain(inside)
     return list(_fields(here))
 
 

@@ -12,7 +12,7 @@ import logging
 import os
 import resource
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from onitufs.fuse.errnos import answering, unanswered
 from onitufs.fuse.invalidation import Invalidator
 from onitufs.fuse.operations import Operations
 from onitufs.model.errors import OnituError
-from onitufs.model.ids import ROOT_INODE, InodeNumber
+from onitufs.model.ids import InodeNumber
 from onitufs.volume import Volume
 from onitufs.volume.space import Space
 
@@ -237,9 +237,8 @@ async def main(state: Path, point: str, options: dict[str, Any]) -> None:
                     await _obey(Commands(operations, invalidator, mount))
                     await mount.unmount(force=True)
 
-                ready: Callable[[], None] = lambda: _say({"ready": os.getpid()})
                 nursery.start_soon(obey)
-                await mount.serve(ready)
+                await mount.serve(lambda: _say({"ready": os.getpid()}))
                 operations.answered.set()
             with contextlib.suppress(RuntimeError):
                 await trio.to_thread.run_sync(invalidator.close)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from .expecting import fails
 from .mounted import Mounted
 
 
@@ -20,16 +21,13 @@ from .mounted import Mounted
 )
 def test_the_caller_gets_an_errno_and_the_mount_lives(here: Path, name: str, number: int) -> None:
     for _ in range(3):
-        with pytest.raises(OSError) as caught:
-            (here / name).mkdir()
-        assert caught.value.errno == number
+        fails(number, (here / name).mkdir)
     (here / "after").write_text("still here")
     assert (here / "after").read_text() == "still here"
 
 
 def test_a_bug_is_in_the_log_with_its_traceback(mount: Callable[..., Mounted]) -> None:
     mounted = mount().start()
-    with pytest.raises(OSError):
-        (mounted.root / "bug").mkdir()
+    fails(errno.EIO, (mounted.root / "bug").mkdir)
     assert "ZeroDivisionError: planted" in mounted.logged()
     assert "mkdir" in mounted.logged()

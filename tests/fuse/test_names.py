@@ -3,19 +3,11 @@
 import errno
 import os
 import stat
-from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from . import calls
+from .expecting import fails
 from .mounted import Mounted
-
-
-def fails(number: int, call: Callable[..., object], *arguments: object, **options: object) -> None:
-    with pytest.raises(OSError) as caught:
-        call(*arguments, **options)
-    assert errno.errorcode[caught.value.errno or 0] == errno.errorcode[number]
 
 
 def test_names_of_any_bytes(place: Path) -> None:

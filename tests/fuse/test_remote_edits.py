@@ -1,5 +1,6 @@
 """A file is edited elsewhere: it gets a new inode under its name, and the kernel is told to look again."""
 
+import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -7,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from .calls import Mapping
+from .expecting import fails
 from .mounted import Mounted, Watchdog
 
 
@@ -111,8 +113,7 @@ def test_opening_to_create_what_has_just_arrived(mounted: Mounted) -> None:
 def test_creating_exclusively_what_has_just_arrived(mounted: Mounted) -> None:
     assert not (mounted.root / "late").exists()
     mounted.call("arrive", path="late", text="from elsewhere", tell=False)
-    with pytest.raises(FileExistsError):
-        open(mounted.root / "late", "x")
+    fails(errno.EEXIST, (mounted.root / "late").open, "x")
 
 
 def test_opening_what_has_just_been_replaced(mounted: Mounted) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from .expecting import fails
 from .mounted import Mounted
 
 OTHER, GROUP = 65534, 54321  # nobody, and a group that only some of these tests give him
@@ -40,9 +41,7 @@ def as_other(code: str, *arguments: object, groups: tuple[int, ...] = ()) -> str
 
 
 def refused(number: int, code: str, *arguments: object, groups: tuple[int, ...] = ()) -> None:
-    with pytest.raises(OSError) as caught:
-        as_other(code, *arguments, groups=groups)
-    assert errno.errorcode[caught.value.errno or 0] == errno.errorcode[number]
+    fails(number, as_other, code, *arguments, groups=groups)
 
 
 def test_modes_are_heeded(place: Path) -> None:

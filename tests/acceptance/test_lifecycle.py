@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -127,19 +128,21 @@ def test_umount_of_a_mount_in_use_names_who_uses_it(onitu: Onitu) -> None:
 
 
 def test_sigterm_unmounts_and_keeps_what_waits(new_onitu: Maker) -> None:
-    """In the foreground, as a service manager runs it: SIGTERM ends it with status 0."""
+    """In the foreground, as a service manager runs it: it says when it is ready, and SIGTERM ends it with status 0."""
     onitu = new_onitu()
     command = [ONITUFS, "mount", onitu.setup, onitu.mnt, "--state", onitu.state, "--foreground"]
-    with subprocess.Popen(command, env=onitu.environment, stderr=subprocess.PIPE, text=True) as daemon:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, open(onitu.base / "stderr", "w") as stderr:
+        manager.bind(str(onitu.base / "notify"))
+        manager.settimeout(60)
+        environment = onitu.environment | {"NOTIFY_SOCKET": str(onitu.base / "notify")}
+        daemon = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stderr=stderr)
         onitu.mounted_before.add(daemon.pid)
-        assert daemon.stderr is not None
-        while not os.path.ismount(onitu.mnt):  # its log on stderr grows while it starts
-            assert daemon.stderr.readline(), "it ended instead of mounting"
+        assert b"READY=1" in manager.recv(4096)
+        assert os.path.ismount(onitu.mnt)
         pause(onitu)
         (onitu.mnt / "f.txt").write_text("kept")
         daemon.send_signal(signal.SIGTERM)
-        daemon.communicate(timeout=60)
-        assert daemon.returncode == 0
+        assert daemon.wait(60) == 0
     assert not os.path.ismount(onitu.mnt)
     onitu.mount()
     assert (onitu.mnt / "f.txt").read_text() == "kept"

@@ -19,6 +19,8 @@ from onitufs.model.errors import NoDaemon, OnituError, StateError
 
 from . import mounts
 
+_IN_HOME = ".local/share/onitufs/.run"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Daemon:
@@ -84,7 +86,7 @@ def own_directory() -> str:
         found = os.lstat(session)
         if stat.S_ISDIR(found.st_mode) and found.st_uid == uid:
             return f"{session}/onitufs"
-    return os.path.join(home(), ".local/share/onitufs/.run")
+    return os.path.join(home(), _IN_HOME)
 
 
 def _open_directory(path: str, uid: int) -> int:
@@ -149,19 +151,32 @@ def registered(*, setup: str, name: str, mount: str, state: str) -> Iterator[Dae
 
 
 def running() -> list[Daemon]:
-    """Every daemon that we may talk to: our own; for root those of logged-in users as well. By mount point.
+    """Every daemon that we may talk to: our own; for root those of other users as well. By mount point.
 
     Removes what our own dead daemons left. Raises StateError if our own directory is not ours alone.
     """
-    uid = os.geteuid()
-    found = _in_directory(own_directory(), uid)
-    if uid == 0:
-        with contextlib.suppress(OSError):
-            for name in os.listdir("/run/user"):
-                if name.isdecimal() and name != "0":
-                    with contextlib.suppress(StateError):  # a user's broken directory is the user's business
-                        found += _in_directory(f"/run/user/{name}/onitufs", int(name))
+    own = os.geteuid()
+    found = _in_directory(own_directory(), own)
+    for uid in _other_users() if own == 0 else ():
+        for directory in _possible_directories(uid):
+            with contextlib.suppress(StateError):  # a user's broken directory is the user's business
+                found += _in_directory(directory, uid)
     return sorted(found, key=lambda daemon: daemon.mount)
+
+
+def _other_users() -> set[int]:
+    """Users who may run a daemon: who is logged in, and who has mounted."""
+    sessions: list[str] = []
+    with contextlib.suppress(OSError):
+        sessions = os.listdir("/run/user")
+    return ({int(name) for name in sessions if name.isdecimal()} | {mount.uid for mount in mounts.of_onitufs()}) - {0}
+
+
+def _possible_directories(uid: int) -> list[str]:
+    directories = [f"/run/user/{uid}/onitufs"]
+    with contextlib.suppress(KeyError):
+        directories.append(os.path.join(pwd.getpwuid(uid).pw_dir, _IN_HOME))
+    return directories
 
 
 def _in_directory(path: str, uid: int) -> list[Daemon]:

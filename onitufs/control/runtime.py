@@ -67,13 +67,17 @@ def _as_file_name(name: str) -> str:
 
 
 def start_time(pid: int) -> int | None:
-    """When the process began, in clock ticks after boot; None if there is no such process. Source: proc(5)."""
+    """When the process began, in clock ticks after boot; None if none runs. Source: proc(5).
+
+    One that has ended and was not collected yet (in a container, nobody may ever do so) runs no more.
+    """
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             line = file.read()
     except OSError:
         return None
-    return int(line[line.rindex(b")") + 2 :].split()[19])  # field 22; the command name may hold blanks and brackets
+    fields = line[line.rindex(b")") + 2 :].split()  # from the third on; the command name may hold blanks and brackets
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
 def own_directory() -> str:

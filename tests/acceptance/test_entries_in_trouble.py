@@ -54,7 +54,7 @@ def test_an_empty_disk_in_the_place_of_the_known_one_asks_a_person(onitu: Onitu)
     os.rename(onitu.roots["b"], away)
     onitu.roots["b"].mkdir()
     (onitu.mnt / "f").write_text("2")
-    until("b is known to be away", lambda: health(onitu, "b") != "up")
+    until("b is known to be another", lambda: health(onitu, "b") == "suspended")
     status = onitu.run("status", onitu.mnt)
     assert status.returncode == NEEDS_PERSON
     assert files(onitu.roots["b"]) == {}

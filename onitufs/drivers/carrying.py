@@ -53,7 +53,8 @@ def _is_utf8(name: bytes) -> bool:
 class Carrier:
     """Orders of one entry, through the handlers of its driver.
 
-    `path_of`, `directory`: as for Plug. `directory_mode`: permission bits for a directory that is made on the way.
+    `path_of`, `directory`, `directory_mode`: as for Plug. `made`: directories that were made, but not told to anyone
+    yet, because what they were made for failed; whoever tells takes them out.
     Raises what the handlers raise; Gone also where a directory above has no Copy and is not `missing`. Conflict from a
     move, delete or set_attributes means: the object is no longer what the order's `copy` says.
     """
@@ -66,6 +67,7 @@ class Carrier:
         path_of: Callable[[Place], RemotePath],
         directory: Callable[[FileId], Place],
         directory_mode: Callable[[FileId], int],
+        made: set[FileId],
         now_s: Callable[[], float],
     ) -> None:
         self._handlers = handlers
@@ -75,7 +77,7 @@ class Carrier:
         self._directory = directory
         self._directory_mode = directory_mode
         self._now_s = now_s
-        self._made: set[FileId] = set()  # made, but not yet told to anyone
+        self._made = made
 
     # -- where --------------------------------------------------------------------------------------------------------
 
@@ -106,17 +108,12 @@ class Carrier:
     # -- directories --------------------------------------------------------------------------------------------------
 
     async def make_directories(self, unmade: list[tuple[FileId, RemotePath]]) -> tuple[tuple[FileId, bool], ...]:
-        """Make them; for each, whether we did. One that was made for work which then failed counts as made."""
+        """Make them; for each, whether we did, now or for work that failed."""
         for directory, path in unmade:
             _, made, _ = await self._make_directory(path, self._directory_mode(directory))
             if made:
                 self._made.add(directory)
-        return self._told(directory for directory, _ in unmade)
-
-    def _told(self, directories: Iterator[FileId]) -> tuple[tuple[FileId, bool], ...]:
-        told = tuple((directory, directory in self._made) for directory in directories)
-        self._made.difference_update(directory for directory, _ in told)
-        return told
+        return tuple((directory, directory in self._made) for directory, _ in unmade)
 
     async def _make_directory(self, path: RemotePath, mode: int) -> tuple[RemoteState, bool, bytes]:
         kept = b""
@@ -182,7 +179,7 @@ class Carrier:
         state, made, kept = await self._make_directory(path, order.mode & 0o777)
         if made:
             self._made.add(order.file)
-        return Done(order=order, state=state, made=self._told(iter((order.file,))), kept=kept)
+        return Done(order=order, state=state, made=((order.file, order.file in self._made),), kept=kept)
 
     async def move(self, order: Move, path: RemotePath, to: RemotePath) -> Done:
         copy = order.copy

@@ -107,6 +107,7 @@ class Plug:
         self._queue = OrderQueue(trio.current_time, _line_of)
         self._claims = Claims()
         self._making: dict[RemotePath, Ticket] = {}
+        self._made: set[FileId] = set()
         self._intents: dict[FileId, Ticket] = {}
         self._running: dict[FileId, Job] = {}
         self._waiting: dict[FileId, Order] = {}
@@ -118,7 +119,9 @@ class Plug:
         self._carrier: Carrier | None = None
         self._trouble: Exception | None = None
         self._trouble_until = 0.0
-        self._probing = False
+        self._probing = False  # trouble may be over: one piece of work at a time finds out
+        self._trial = 0  # counts how often probing began while something older was still running
+        self._probes = 0  # pieces of work that were started in this trial
         self._full_until: float | None = None
         self._turn = 0
 
@@ -154,6 +157,7 @@ class Plug:
         self._drop_intent(file)
         self._queue.withdraw(file)
         self._tell_room()
+        self._wake.set()
 
     def pending(self, file: FileId) -> bool:
         """Whether an order of this file is queued or running."""
@@ -227,6 +231,7 @@ class Plug:
             path_of=self._path_of,
             directory=self._directory,
             directory_mode=self._directory_mode,
+            made=self._made,
             now_s=self._now_s,
         )
 
@@ -268,6 +273,7 @@ class Plug:
                     raise self._trouble
                 if trio.current_time() >= self._trouble_until:  # what runs still runs: the service may be back
                     self._trouble, self._probing = None, True
+                    self._trial, self._probes = self._trial + 1, 0
             until = self._trouble_until if self._trouble is not None else self._fill(nursery)
             self._tell_room()
             with trio.move_on_at(until):
@@ -287,15 +293,16 @@ class Plug:
                 continue
             idle = 0
             self._busy[line] += 1
-            nursery.start_soon(self._work, line, jobs, ticket)
+            self._probes += 1
+            nursery.start_soon(self._work, line, jobs, ticket, self._trial)
         if self._probing and not self._running:
             self._well()  # nothing to try it with
-        due = [time for time in (self._queue.next_due(), self._full_until) if time is not None]
-        return max(min(due), trio.current_time()) if due else float("inf")
+        # What is due already could not be started: then the end of something that runs wakes us.
+        due = (self._queue.next_due(), self._full_until)
+        return min((at for at in due if at is not None and at > trio.current_time()), default=float("inf"))
 
     def _free(self, line: Line) -> bool:
-        running = sum(self._busy.values())
-        if running >= (1 if self._probing else self._lanes):
+        if sum(self._busy.values()) >= self._lanes or (self._probing and self._probes > 0):
             return False
         if line is Line.NAMES:
             return True
@@ -397,7 +404,7 @@ class Plug:
 
     # -- work: one task a job or batch ---------------------------------------------------------------------------------
 
-    async def _work(self, line: Line, jobs: list[Job], ticket: Ticket) -> None:
+    async def _work(self, line: Line, jobs: list[Job], ticket: Ticket, trial: int) -> None:
         try:
             if len(jobs) > 1:
                 await self._batch(jobs)
@@ -409,6 +416,8 @@ class Plug:
                     self._back(job)
             self._release(ticket)
             self._busy[line] -= 1
+            if trial == self._trial:
+                self._probes -= 1
             self._wake.set()
 
     async def _single(self, job: Job) -> None:
@@ -515,6 +524,7 @@ class Plug:
             if isinstance(job.order, Put):
                 self._full_until = None
             self._refused.pop(file, None)
+            self._made.difference_update(directory for directory, _ in outcome.made)
         elif outcome.stale:
             job.failures += 1
             job.problem = said(outcome.error)

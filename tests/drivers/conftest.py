@@ -1,14 +1,20 @@
 """A small daemon for one entry: it commits Copies when the Plug reports, and knows nothing else."""
 
+import dataclasses
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 import trio
 from blake3 import blake3
 
+from onitufs.drivers import memory
+from onitufs.drivers.calling import Inline
+from onitufs.drivers.memory import service
 from onitufs.drivers.plug import Plug
 from onitufs.drivers.registry import ManifestedDriver
 from onitufs.model.copies import Copy, Place
@@ -33,8 +39,6 @@ class Bytes:
         return self.data[offset : offset + length]
 
     def copy_into(self, fd: int, tick: Callable[[int], None] | None = None) -> bytes:
-        import os
-
         self.before_copy()
         for offset in range(0, self.size, 1 << 20):
             os.write(fd, self.data[offset : offset + (1 << 20)])
@@ -59,6 +63,7 @@ class World:
         self.sources: list[Bytes] = []
         self.on_report: Callable[[Outcome], None] = lambda _: None
         self.new_source: Callable[[Put], Any] = lambda order: Bytes(self.contents[order.file])
+        self.patience_s = 20.0
         self._next = 100
         self._wake = trio.Event()
 
@@ -174,7 +179,7 @@ class World:
 
     def missing(self, directory: FileId) -> tuple[FileId, ...]:
         found: list[FileId] = []
-        while directory != ROOT_FILE and directory not in self.copies:
+        while directory not in (ROOT_FILE, PARKING) and directory not in self.copies:
             found.append(directory)
             directory = self.wanted[directory].parent
         return tuple(reversed(found))
@@ -190,7 +195,7 @@ class World:
 
     async def ended(self, count: int = 1) -> list[Outcome]:
         """The next `count` outcomes, in the order in which they came."""
-        with trio.fail_after(20):
+        with trio.fail_after(self.patience_s):
             while len(self.outcomes) < count:
                 self._wake = trio.Event()
                 await self._wake.wait()
@@ -207,13 +212,46 @@ class World:
 
 
 def _changed(copy: Copy, **fields: Any) -> Copy:
-    import dataclasses
-
     return dataclasses.replace(copy, **fields)
 
 
 def digest(data: bytes) -> bytes:
     return blake3(data).digest()
+
+
+class InMemory(World):
+    """A World whose entry is a Service in memory, for simulated time: nothing runs in threads."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        super().__init__(tmp_path)
+        self.service = service.get(str(tmp_path))
+        self.random = Random(7)
+
+    def plug(self, **more: Any) -> Plug:
+        options = memory.DRIVER.read_options({"service": str(self.tmp_path)}, self.tmp_path, "entries.disk.options")
+        return self.new_plug(memory.DRIVER, options, runner=Inline(), random=self.random, **more)
+
+    def files(self) -> dict[tuple[bytes, ...], bytes]:
+        """What the service holds of the user's files."""
+        nodes = self.service.nodes.items()
+        return {path: node.data for path, node in nodes if node.kind is Kind.FILE and path[0] != b".onitufs"}
+
+    def calls(self, *names: str) -> list[tuple[str, tuple[bytes, ...]]]:
+        return [call for call in self.service.calls if call[0] in names]
+
+    def fail(self, name: str, error: Callable[[], Exception | None]) -> None:
+        """Each call of that handler raises what `error` gives, if anything."""
+
+        async def hook(what: str, path: tuple[bytes, ...]) -> None:
+            if what == name and (raised := error()) is not None:
+                raise raised
+
+        self.service.hook = hook
+
+
+@pytest.fixture
+def memory_world(tmp_path: Path) -> InMemory:
+    return InMemory(tmp_path)
 
 
 @pytest.fixture

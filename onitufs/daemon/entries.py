@@ -16,13 +16,13 @@ from onitufs.model.ids import EntryName, FileId
 from onitufs.model.orders import Put
 from onitufs.model.source import Source
 from onitufs.model.state import Abilities
-from onitufs.referee import ledger
 from onitufs.referee.rules import Rulebook
 from onitufs.setup import EntrySetup, Setup
 from onitufs.volume import Volume
 from onitufs.volume.placements import Placements
 
 from .facts import Facts
+from .memory import Memory
 from .placing import Placing
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Entries:
 
     def placing(self, setup: Setup) -> Placing:
         """What joins the volume with the entries of this setup. Raises SetupError for options that a driver refuses."""
-        facts = Facts(self._volume, Placements(self._catalog), _rulebook(setup), {})
+        facts = Facts(self._volume, Placements(self._catalog), _rulebook(setup), {}, Memory())
         self._placing = Placing(facts, {})
         self.change(setup)
         return self._placing
@@ -108,7 +108,7 @@ class Entries:
             path_of=functools.partial(placements.path, name),
             directory=functools.partial(placing.copies.give, name),
             directory_mode=self._directory_mode,
-            fits=lambda order: ledger.fits(order, placing.copies),
+            fits=placing.may_start,
             report=placing.report,
             identity=self._known("entry", name),
             remember_identity=functools.partial(self._remember, "entry", name),

@@ -1,7 +1,6 @@
 """What the Referee is told about one file: read from the volume and the Copies, now, without waiting."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 
 from onitufs.content.media_type import media_type
 from onitufs.model.copies import Copy, Place
@@ -13,19 +12,25 @@ from onitufs.referee.rules import Rulebook
 from onitufs.volume import Volume
 from onitufs.volume.placements import Placements
 
-Remembered = Callable[[EntryView, FileId], EntryView]
+from .memory import Memory
 
 
 class Facts:
     """Builds a FileState from the catalog. `entries`: what the entries that the setup names for writing can keep."""
 
     def __init__(
-        self, volume: Volume, placements: Placements, rulebook: Rulebook, entries: Mapping[EntryName, Abilities]
+        self,
+        volume: Volume,
+        placements: Placements,
+        rulebook: Rulebook,
+        entries: Mapping[EntryName, Abilities],
+        memory: Memory,
     ) -> None:
         self.volume = volume
         self.placements = placements
         self.rulebook = rulebook
         self.entries = entries
+        self.memory = memory
 
     # -- rules -----------------------------------------------------------------------------------------------------
 
@@ -56,24 +61,28 @@ class Facts:
 
     # -- one file ----------------------------------------------------------------------------------------------------
 
-    def state(self, file: FileId, name: Name, changed_s: float, remembered: Remembered) -> FileState:
-        """The file as it is now. `remembered` adds to each view what only the memory of this run knows."""
-        copies = self.placements.of(file)
-        if not name.alive:
-            views = self._views(file, name.kind, None, copies, copies, remembered)
-            return FileState(file=file, kind=name.kind, alive=False, changed_s=changed_s, views=views)
-        inode = self.volume.peek(name.inode)
+    def is_durable(self, file: FileId, inode: Inode) -> bool:
+        """Whether what is to be placed would survive a power cut."""
+        return self.volume.catalog.durable_seq >= (inode.generation or file)
+
+    def living(self, file: FileId, name: Name, inode: Inode, changed_s: float) -> FileState:
+        """A file that has a name, as it is now."""
         directory = self.volume.directory_path(name.parent)
-        path = directory + b"/" + name.name
         place = Place(self._file_of(name.parent), name.name)
-        verdict = self.verdict(path, inode)
-        wanted = dict.fromkeys([*verdict.targets, *copies])
+        verdict = self.verdict(directory + b"/" + name.name, inode)
+        views: dict[EntryName, EntryView] = {}
+        for entry in dict.fromkeys((*verdict.targets, *self.entries)):
+            copy = self.placements.get(file, entry)
+            key = (entry, file)
+            memory = self.memory
+            if copy is not None or entry in verdict.targets or memory.is_running(key) or key in memory.needed:
+                views[entry] = self._view(file, name.kind, place, entry, copy)
         return FileState(
             file=file,
             kind=name.kind,
             alive=True,
             generation=GenerationId(0) if name.kind is Kind.DIRECTORY else inode.generation,
-            durable=self.volume.catalog.durable_seq >= (inode.generation or file),
+            durable=self.is_durable(file, inode),
             complete=not inode.incomplete,
             size=inode.sealed_size,
             mtime_ns=inode.mtime_ns,
@@ -83,45 +92,58 @@ class Facts:
             depth=directory.count(b"/"),
             changed_s=changed_s,
             verdict=verdict,
-            views=self._views(file, name.kind, place, wanted, copies, remembered),
+            views=views,
         )
+
+    def dead(self, file: FileId, kind: Kind, changed_s: float) -> FileState:
+        """A tombstone: what entries still hold of it, also those that the setup does not name any more."""
+        copies = self.placements.of(file)
+        running = (entry for entry in self.entries if self.memory.is_running((entry, file)))
+        views = {
+            entry: self._view(file, kind, None, entry, copies.get(entry))
+            for entry in dict.fromkeys((*copies, *running))
+        }
+        return FileState(file=file, kind=kind, alive=False, changed_s=changed_s, views=views)
 
     def _file_of(self, directory: InodeNumber) -> FileId:
         return self.volume.peek(directory).files[0]
 
     # -- one entry ---------------------------------------------------------------------------------------------------
 
-    def _views(
-        self,
-        file: FileId,
-        kind: Kind,
-        place: Place | None,
-        wanted: Iterable[EntryName],
-        copies: Mapping[EntryName, Copy],
-        remembered: Remembered,
-    ) -> dict[EntryName, EntryView]:
-        return {entry: remembered(self._view(file, kind, place, entry, copies.get(entry)), file) for entry in wanted}
-
     def _view(self, file: FileId, kind: Kind, place: Place | None, entry: EntryName, copy: Copy | None) -> EntryView:
         abilities = self.entries.get(entry)
         if abilities is None:
             return EntryView(entry=entry, ours=False, copy=copy)
-        view = EntryView(entry=entry, abilities=abilities, copy=copy)
-        if kind is Kind.DIRECTORY and copy is not None:
-            view = replace(view, child=self.placements.child(entry, file))
-        if place is None or (copy is not None and copy.place == place):
-            return view
-        missing, at = self._missing(entry, place)
-        occupant = self.placements.at(entry, at)
-        if occupant is not None and occupant.file != file:
-            name = self.volume.name(occupant.file)
-            view = replace(view, occupant=Occupant(copy=occupant, alive=name is not None and name.alive))
-        view = replace(view, missing=missing)
-        if copy is not None:
-            view = replace(view, in_the_way=self._in_the_way(file, copy))
-            if kind is Kind.DIRECTORY:
-                view = replace(view, below_itself=self._below(entry, at.parent, file))
-        return view
+        key = (entry, file)
+        refused, refusal = self.memory.refused.get(key, (None, ""))
+        missing: tuple[FileId, ...] = ()
+        occupant: Occupant | None = None
+        below: tuple[FileId, ...] = ()
+        in_the_way = False
+        if place is not None and (copy is None or copy.place != place):
+            missing, at = self._missing(entry, place)
+            there = self.placements.at(entry, at)
+            if there is not None and (there.file != file or missing):
+                name = self.volume.name(there.file)
+                occupant = Occupant(copy=there, alive=name is not None and name.alive)
+            if copy is not None:
+                in_the_way = self._in_the_way(file, copy)
+                if kind is Kind.DIRECTORY:
+                    below = self._below(entry, at.parent, file)
+        return EntryView(
+            entry=entry,
+            abilities=abilities,
+            copy=copy,
+            missing=missing,
+            occupant=occupant,
+            child=self.placements.child(entry, file) if kind is Kind.DIRECTORY and copy is not None else None,
+            in_the_way=in_the_way,
+            below_itself=below,
+            needed=key in self.memory.needed,
+            running=self.memory.is_running(key),
+            refused=refused,
+            refusal=refusal,
+        )
 
     def _missing(self, entry: EntryName, place: Place) -> tuple[tuple[FileId, ...], Place]:
         """Directories above `place` without a Copy on the entry, outermost first, and where the outermost belongs."""

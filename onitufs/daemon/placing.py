@@ -8,7 +8,7 @@ import heapq
 import logging
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import trio
 
@@ -19,12 +19,13 @@ from onitufs.model.errors import Stale
 from onitufs.model.files import Kind
 from onitufs.model.ids import ROOT_FILE, ROOT_INODE, EntryName, FileId, InodeNumber, Seq
 from onitufs.model.orders import Done, Failed, Order, Outcome
-from onitufs.model.state import Decision, EntryView
+from onitufs.model.state import Decision
 from onitufs.referee import ledger
 from onitufs.referee.reconcile import orders_for
 from onitufs.volume.tree import Changes
 
 from .facts import Facts
+from .memory import missing_of
 
 SLICE = 10  # files asked about before other tasks get a turn: about 1.5 ms
 GATHER_S = 0.2  # changes in the mount are looked at when none came for so long,
@@ -32,6 +33,7 @@ LONGEST_GATHER_S = (
     1.0  # or so long after the first: programs save by several calls, and a batch costs less than its sum
 )
 MOST_REMEMBERED = 50_000  # of any list that the unsettled index can replace
+DEFER_S = 2.0  # how long a file placed on one entry waits for the outcome on another before it is asked about
 AGE_WALK_S = 3600.0  # how often every file is asked about if a rule looks at ages; what is due earlier has a timer
 RETRY_S = 30.0  # how often what could not be handed out is looked for, at the latest
 
@@ -47,27 +49,25 @@ class Problem:
 
 
 class KnownCopies:
-    """The Copies, as referee/ledger.py asks for them.
-
-    `given`: the places that running orders were told for directories without a Copy; they hold until the order ended.
-    """
+    """The Copies, as referee/ledger.py asks for them."""
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
+        self._given = facts.memory.given
         self.get = facts.placements.get
         self.at = facts.placements.at
         self.children = facts.placements.children
-        self.given: dict[tuple[EntryName, FileId], Place] = {}
 
     def put_place(self, entry: EntryName, directory: FileId) -> Place | None:
-        return self.given.get((entry, directory)) or self._facts.wanted_place(directory)
+        return self._given.get((entry, directory)) or self._facts.wanted_place(directory)
 
     def give(self, entry: EntryName, directory: FileId) -> Place:
-        """Tell an order that begins to run where to make a directory. Raises Stale if it is dead."""
+        """Where an order is to make a directory; if it has begun, that place holds. Raises Stale if it is dead."""
         place = self.put_place(entry, directory)
         if place is None:
             raise Stale("a directory above was removed")
-        self.given[(entry, directory)] = place
+        if (entry, directory) in self._facts.memory.making:
+            self._given[entry, directory] = place
         return place
 
 
@@ -80,6 +80,7 @@ class Placing:
         self.placements = facts.placements
         self.plugs = plugs
         self.problems: dict[FileId, Problem] = {}
+        self.memory = facts.memory
         self.copies = KnownCopies(facts)
         self._fresh: dict[FileId, None] = {}  # changed in the mount, still being gathered
         self._first_fresh_s = self._last_fresh_s = 0.0
@@ -89,13 +90,11 @@ class Placing:
         self._began_s = trio.current_time() - 60
         self._age_walk_s = trio.current_time() + AGE_WALK_S
         self._changed_s: dict[FileId, float] = {}
-        self._ordered: dict[tuple[EntryName, FileId], Order] = {}
-        self._refused: dict[tuple[EntryName, FileId], tuple[Order, str]] = {}
         self._later: list[tuple[float, FileId]] = []
+        self._deferred: deque[tuple[float, FileId]] = deque()  # placed on one entry, expected on others
         self._until_durable: deque[tuple[Seq, FileId]] = deque()
         self._waiters: dict[FileId, set[FileId]] = {}
         self._waiting: dict[FileId, frozenset[FileId]] = {}
-        self._needed: dict[tuple[EntryName, FileId], None] = {}
         self._sweep_after: bytes | None = b""  # where reading the unsettled index goes on; None: all was read
         self._sweep_again = False
 
@@ -105,8 +104,8 @@ class Placing:
         """A file's content, name or attributes changed in the mount."""
         now_s = trio.current_time()
         self._changed_s[file] = self._last_fresh_s = now_s
-        if self._refused:
-            self._refused_again(file)
+        if self.memory.refused:
+            self._try_refused_again(file)
         if not self._fresh:
             self._first_fresh_s = now_s
             self._wake.set()
@@ -127,18 +126,17 @@ class Placing:
 
     def dropped(self, entry: EntryName) -> None:
         """An entry's Plug ends; what it was given is not under way any more."""
-        for key in [key for key in self._ordered if key[0] == entry]:
-            del self._ordered[key]
+        self.memory.drop(entry)
 
     def ask_all(self) -> None:
         """Have the Referee look at every unsettled file, e.g. because an entry came back."""
-        self._refused.clear()
+        self.memory.refused.clear()
         self._sweep_again = True
         self._wake.set()
 
     def ask_tree(self) -> None:
         """Have the Referee look at every file there is, because the rules changed."""
-        self._refused.clear()
+        self.memory.refused.clear()
         self.volume.catalog.commit({keys.subtree(ROOT_INODE): b""})
         self._wake.set()
 
@@ -152,16 +150,25 @@ class Placing:
         self._sweep_again = True
         self._wake.set()
 
+    def may_start(self, order: Order) -> bool:
+        """A Plug is about to begin with an order: whether it still fits the Copies as they are."""
+        if not ledger.fits(order, self.copies):
+            return False
+        self.memory.started(order)
+        return True
+
     def report(self, outcome: Outcome) -> None:
         """A Plug is done with an order."""
         order = outcome.order
-        self._ordered.pop((order.entry, order.file), None)
         if isinstance(outcome, Done):
             self._record(outcome)
-        elif outcome.again or outcome.stale:
-            self.ask(order.file)
         else:
-            self._refuse(outcome)
+            self.memory.ended(order)
+            if not (outcome.again or outcome.stale):
+                self._refuse(outcome)
+            self.ask(order.file)
+            for directory in missing_of(order):
+                self.ask(directory)
         self._moved_on()
 
     def lost(self, copy: Copy) -> None:
@@ -184,39 +191,48 @@ class Placing:
     def _record(self, done: Done) -> None:
         order = done.order
         found = ledger.apply(done, self.copies, self.volume.now_ns())
+        self.memory.ended(order)
         changes: Changes = {}
         self.placements.write(changes, removed=found.removed, put=found.put)
-        self.volume.catalog.commit(changes)
-        for file in getattr(order, "missing", ()):
-            self.copies.given.pop((order.entry, file), None)
-        if done.kept:
-            log.warning(
-                "kept what was found in the way",
-                extra={
-                    "entry": order.entry,
-                    "path": self._shown(order.file),
-                    "as": done.kept.decode(errors="backslashreplace"),
-                },
-            )
-        for copy in found.put:
-            self._needed.pop((copy.entry, copy.file), None)
         for file in found.ask:
-            self.ask(file)
+            self.volume.mark(changes, file, "placed")
+        self.volume.catalog.commit(changes)
+        if done.kept:
+            kept = done.kept.decode(errors="backslashreplace")
+            path = self._shown(order.file)
+            log.warning("kept what was found in the way", extra={"entry": order.entry, "path": path, "as": kept})
+        for copy in found.put:
+            self.memory.needed.pop((copy.entry, copy.file), None)
+        for file in found.ask:
+            if file == order.file and self._has_more_coming(file):
+                self._defer(file)
+            else:
+                self.ask(file)
         for copy in (*found.removed, *found.put):
             for waiter in self._waiters.get(copy.file, ()):
                 self.ask(waiter)
 
+    def _has_more_coming(self, file: FileId) -> bool:
+        """Whether another entry is at work on the file, so that its outcome is worth waiting for before asking."""
+        return any((entry, file) in self.memory.ordered for entry in self.plugs)
+
+    def _defer(self, file: FileId) -> None:
+        if len(self._deferred) < MOST_REMEMBERED:
+            self._deferred.append((trio.current_time() + DEFER_S, file))
+        else:
+            self._sweep_again = True
+
     def _refuse(self, failed: Failed) -> None:
         order = failed.order
-        self._refused[(order.entry, order.file)] = (order, str(failed.error))
+        self.memory.refused[(order.entry, order.file)] = (order, str(failed.error))
         log.warning(
             "refused for good", extra={"entry": order.entry, "path": self._shown(order.file), "why": str(failed.error)}
         )
         self.ask(order.file)
 
-    def _refused_again(self, file: FileId) -> None:
+    def _try_refused_again(self, file: FileId) -> None:
         for entry in self.plugs:
-            self._refused.pop((entry, file), None)
+            self.memory.refused.pop((entry, file), None)
 
     def _shown(self, file: FileId) -> str:
         return (self.volume.path(file) or b"?").decode(errors="backslashreplace")
@@ -243,6 +259,8 @@ class Placing:
             at_s = min(at_s, self._ripe_s())
         if self._later:
             at_s = min(at_s, self._later[0][0])
+        if self._deferred:
+            at_s = min(at_s, self._deferred[0][0])
         return max(0.0, at_s - trio.current_time())
 
     def _ripe_s(self) -> float:
@@ -263,6 +281,10 @@ class Placing:
                 self.ask_tree()
         while self._later and self._later[0][0] <= now_s:
             self.ask(heapq.heappop(self._later)[1])
+        while self._deferred and self._deferred[0][0] <= now_s:
+            file = self._deferred.popleft()[1]
+            if self.volume.catalog.get(keys.unsettled(file)) is not None:
+                self.ask(file)
 
     def _ask_some(self) -> bool:
         """Ask about a slice of what is waiting; one record for all that became settled."""
@@ -333,16 +355,18 @@ class Placing:
         if name is None or file == ROOT_FILE:
             self._settle(changes, file, gone=True, only_here=False)
             return
-        if name.alive and self.volume.catalog.get(keys.inode(name.inode)) is None:
-            return
         changed_s = self._changed_s.get(file, self._began_s)
-        state = self.facts.state(file, name, changed_s, self._remembered)
-        if not state.durable:
-            self._wait_until_durable(changes, file, state.generation or file)
-            return
+        if name.alive:
+            inode = self.volume.peek(name.inode)
+            if not self.facts.is_durable(file, inode):
+                self._wait_until_durable(changes, file, inode.generation or file)
+                return
+            state = self.facts.living(file, name, inode, changed_s)
+        else:
+            state = self.facts.dead(file, name.kind, changed_s)
         decision = orders_for(state, trio.current_time())
         self._note(file, decision)
-        self._hand_out(file, decision, state.views)
+        self._hand_out(file, decision)
         self._wait_for(file, decision)
         older_s = self.facts.next_look_s(file)
         if older_s is not None and older_s <= AGE_WALK_S:
@@ -354,13 +378,6 @@ class Placing:
         elif self.volume.catalog.get(keys.unsettled(file)) is None:
             self.volume.mark(changes, file, "rules")
 
-    def _remembered(self, view: EntryView, file: FileId) -> EntryView:
-        key = (view.entry, file)
-        refused = self._refused.get(key)
-        if refused is not None:
-            view = replace(view, refused=refused[0], refusal=refused[1])
-        return replace(view, needed=True) if key in self._needed else view
-
     def _wait_until_durable(self, changes: Changes, file: FileId, seq: int) -> None:
         if self.volume.catalog.get(keys.unsettled(file)) is None:
             self.volume.mark(changes, file, "rules")
@@ -370,23 +387,18 @@ class Placing:
             self._sweep_again = True
         self.volume.catalog.request_barrier()
 
-    def _hand_out(self, file: FileId, decision: Decision, views: Mapping[EntryName, EntryView]) -> None:
+    def _hand_out(self, file: FileId, decision: Decision) -> None:
         orders = {order.entry: order for order in decision.orders}
-        for entry in views:
-            plug = self.plugs.get(entry)
-            if plug is None:
-                continue
+        ordered = self.memory.ordered
+        for entry, plug in self.plugs.items():
             key, order = (entry, file), orders.get(entry)
             if order is None:
-                if self._ordered.pop(key, None) is not None:
+                if key in ordered and key not in self.memory.running:
+                    del ordered[key]
                     plug.withdraw(file)
-                continue
-            if self._ordered.get(key) == order:
-                continue  # its outcome brings the next question
-            if key not in self._ordered and not plug.room:
-                continue  # the sweep finds it again when there is room
-            self._ordered[key] = order
-            plug.submit(order)
+            elif ordered.get(key) != order and (key in ordered or plug.room):  # without room, the sweep finds it again
+                ordered[key] = order
+                plug.submit(order)
 
     def _wait_for(self, file: FileId, decision: Decision) -> None:
         before, now = self._waiting.get(file, frozenset()), frozenset(decision.waits_for)
@@ -402,8 +414,8 @@ class Placing:
         else:
             self._waiting.pop(file, None)
         for key in decision.needs:
-            if key not in self._needed:
-                self._needed[key] = None
+            if key not in self.memory.needed:
+                self.memory.needed[key] = None
                 self.ask(key[1])
 
     def _ask_later(self, file: FileId, wait_s: float) -> None:

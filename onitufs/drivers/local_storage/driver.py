@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from blake3 import blake3
@@ -18,9 +19,10 @@ from .answering import answering, meaning, shown
 from .options import LocalStorageOptions
 from .syscalls import begin_write
 from .trash import Trash
-from .tree import Directories, Tree, lstat, rev_of, same_object
+from .tree import Directories, Tree, lstat, open_private, rev_of, same_object
 
 _CHUNK = 1 << 20
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _HASHED_BYTES = 64 << 20
 """Files up to this size are hashed after they were copied, while they still are in memory, if it did not happen yet."""
 
@@ -83,7 +85,7 @@ class LocalStorage:
         except NotADirectoryError as exc:
             raise NeedsPerson(f"{self._root} is not a directory; correct the root") from exc
         try:
-            private = os.open(PRIVATE, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+            private = open_private(fd, PRIVATE, self._root)
         except FileNotFoundError:
             found = None
         else:
@@ -133,14 +135,13 @@ class LocalStorage:
     def digest(self, path: RemotePath) -> bytes:
         tree = self._tree()
         with answering(self._root, path), tree.directories() as directories:
-            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             directory = directories.fd(path[:-1])
             found = lstat(path[-1], directory)
             if found is None:
                 raise Gone(f"{shown(path)} is not in {self._root}")
             if not stat.S_ISREG(found.st_mode):
                 raise Conflict(f"{shown(path)} in {self._root} is not a file")
-            fd = os.open(path[-1], flags, dir_fd=directory)
+            fd = os.open(path[-1], READ, dir_fd=directory)
             try:
                 return self._hash(fd)
             finally:
@@ -171,7 +172,8 @@ class LocalStorage:
             if found is None or not stat.S_ISDIR(found.st_mode):
                 raise Conflict(f"{shown(path)} in {self._root} is not a directory")
             if made:
-                os.chmod(directories.fd(path), mode | 0o700)  # we must be able to place what belongs in it
+                with suppress(PermissionError):  # as above
+                    os.fchmod(directories.fd(path), mode | 0o700)  # we must be able to place what belongs in it
                 os.fsync(directory)
             return RemoteState(rev=rev_of(found)), made
 
@@ -247,7 +249,8 @@ class LocalStorage:
             raise Stale(f"{shown(upload.path)} has not the size any more that it was ordered with")
         if not digest and upload.size <= _HASHED_BYTES:
             digest = self._hash(fd)
-        os.fchmod(fd, upload.mode)
+        with suppress(PermissionError):  # a file of our own: then it is the disk that keeps no modes
+            os.fchmod(fd, upload.mode)
         os.utime(fd, ns=(upload.mtime_ns, upload.mtime_ns))
         return digest
 
@@ -285,16 +288,27 @@ class LocalStorage:
                 return
             tree.exchange(slot, where, path[-1], directory)
         else:
-            # No exchange on this file system: a second name for the old object, then rename over it.
+            # No exchange on this file system: the old object gets a second name, or a duplicate, then rename over it.
             tree.rename_new(slot, where, name, source)
-            os.link(path[-1], slot, src_dir_fd=directory, dst_dir_fd=where, follow_symlinks=False)
-            if same_object(lstat(slot, where), old):
+            if not tree.second_name(path[-1], directory, slot, where):
+                self._duplicate(path[-1], directory, slot, where)
+            if same_object(lstat(path[-1], directory), old):
                 os.rename(name, path[-1], src_dir_fd=source, dst_dir_fd=directory)
                 return
             os.unlink(slot, dir_fd=where)
             raise Conflict(f"{shown(path)} in {self._root} was changed meanwhile")
         tree.rename_new(slot, where, name, source)
         raise Conflict(f"{shown(path)} in {self._root} was changed meanwhile")
+
+    def _duplicate(self, name: bytes, directory: int, to: bytes, to_directory: int) -> None:
+        with open(os.open(name, READ, dir_fd=directory), "rb") as old:
+            fd = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=to_directory)
+            with open(fd, "wb") as new:
+                while data := old.read(_CHUNK):
+                    new.write(data)
+                    self._gear.check_cancelled()
+                new.flush()
+                os.fsync(new.fileno())
 
     def _tree_opened(self) -> Tree:
         assert self._opened is not None

@@ -33,7 +33,7 @@ class Tree:
         self._names = itertools.count()
         self._token = secrets.token_hex(4)
         # Whether the file system can do these; without them there is a small race, or a moment without the name.
-        self.can_exchange = self.can_noreplace = True
+        self.can_exchange = self.can_noreplace = self.can_link = True
         try:
             self.private = self._make(self.fd, PRIVATE)
             self.tmp = self._make(self.private, TMP[1])
@@ -46,13 +46,7 @@ class Tree:
     def _make(self, directory: int, name: bytes) -> int:
         with suppress(FileExistsError):
             os.mkdir(name, 0o700, dir_fd=directory)
-        try:
-            return os.open(name, DIRECTORY, dir_fd=directory)
-        except OSError as exc:
-            if exc.errno not in {errno.ENOTDIR, errno.ELOOP}:
-                raise
-            what = f"{self.root}: {name.decode()} of OnituFS is a link or a file"
-            raise NeedsPerson(f"{what}; remove it if you did not put it there on purpose") from exc
+        return open_private(directory, name, self.root)
 
     def close(self) -> None:
         for name in ("tmp", "private", "fd"):
@@ -137,6 +131,19 @@ class Tree:
             return False
         return True
 
+    def second_name(self, name: bytes, directory: int, to: bytes, to_directory: int) -> bool:
+        """Link an object under another name as well. False: this file system cannot, nothing happened."""
+        if self.can_link:
+            try:
+                os.link(name, to, src_dir_fd=directory, dst_dir_fd=to_directory, follow_symlinks=False)
+            except OSError as exc:
+                if exc.errno not in {*_UNSUPPORTED, errno.EPERM, errno.EMLINK}:
+                    raise
+                self.can_link = exc.errno == errno.EMLINK
+                return False
+            return True
+        return False
+
 
 class Directories:
     """Directories opened for one call, each once; and those whose names changed, to be synced together."""
@@ -178,6 +185,17 @@ class Directories:
         for fd in self._fds.values():
             os.close(fd)
         self._fds.clear()
+
+
+def open_private(directory: int, name: bytes, root: Path) -> int:
+    """Open a private directory of ours. Raises NeedsPerson if something else stands there, OSError."""
+    try:
+        return os.open(name, DIRECTORY, dir_fd=directory)
+    except OSError as exc:
+        if exc.errno not in {errno.ENOTDIR, errno.ELOOP}:
+            raise
+        what = f"{name.decode()} of OnituFS in {root} is a link or a file"
+        raise NeedsPerson(f"{what}; remove it if you did not put it there on purpose") from exc
 
 
 def lstat(name: bytes, directory: int) -> os.stat_result | None:

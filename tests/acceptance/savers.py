@@ -337,8 +337,12 @@ def memory_map(path: Path, content: bytes, scratch: Path) -> None:
 
 @way
 def copy_file_range(path: Path, content: bytes, scratch: Path) -> None:
-    with open(prepared(scratch, content), "rb") as source, open(path, "wb") as target:
+    """Between two files of the mount, as cp does it there: between file systems the kernel refuses."""
+    draft = path.parent / "draft"
+    write(draft, content)
+    with open(draft, "rb") as source, open(path, "wb") as target:
         os.copy_file_range(source.fileno(), target.fileno(), len(content))
+    draft.unlink()
 
 
 @way

@@ -15,6 +15,7 @@ from onitufs.volume import Volume
 from .inodes import Lookups, attributes_of
 
 _FIRST_PIECE = 32  # names that about fit into the 4 KiB that old kernels ask for
+_MORE = 8  # names vary in length: ask for a few more, rather than twice
 _DOTS = 2  # cookies 1 and 2 follow "." and ".."
 
 
@@ -74,19 +75,19 @@ class Directories:
         if position > len(listing.given):
             return  # from before the rewind: POSIX leaves open what this gives
         after, sent = listing.given[position - 1], 0
-        volume, add = self._volume, self._lookups.add
+        peek, add = self._volume.peek, self._lookups.add
         while True:
-            rows = volume.list_directory(listing.number, after, listing.piece)
-            for name, found in rows:
+            rows = self._volume.list_inodes(listing.number, after, listing.piece)
+            for name, number in rows:
                 try:
-                    attributes = attributes_of(volume.peek(found.inode))
+                    attributes = attributes_of(peek(number))
                 except NoEntry:
                     continue  # a name without an inode would be damage; the others are to be seen all the same
                 following = listing.cookie(position, name)
                 if not readdir_reply(token, name, attributes, following):
-                    listing.piece = max(sent + 1, _FIRST_PIECE)
+                    listing.piece = max(sent + _MORE, _FIRST_PIECE)  # the next reply takes about as many
                     return
-                add(found.inode)
+                add(number)
                 position, after, sent = following, name, sent + 1
             if len(rows) < listing.piece:
                 return

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from onitufs.catalog import keys
 from onitufs.catalog.records import (
     Unsettled,
+    inode_of_dirent,
     pack_dirent,
     pack_inode,
     pack_name,
@@ -102,6 +103,12 @@ class Tree:
         prefix = keys.dirents(number)
         rows = self.catalog.scan(prefix, prefix + after, limit)
         return [(key[len(prefix) :], unpack_dirent(value)) for key, value in rows]
+
+    def list_inodes(self, number: InodeNumber, after: bytes, limit: int) -> list[tuple[bytes, InodeNumber]]:
+        """As list_directory, but only which inode each name stands for."""
+        prefix = keys.dirents(number)
+        rows = self.catalog.scan(prefix, prefix + after, limit)
+        return [(key[9:], inode_of_dirent(value)) for key, value in rows]
 
     def name(self, file: FileId) -> Name | None:
         """Where a file id stands, also for a tombstone."""

@@ -123,6 +123,7 @@ class Plug:
         self._trial = 0  # counts how often probing began while something older was still running
         self._probes = 0  # pieces of work that were started in this trial
         self._full_until: float | None = None
+        self._too_big: set[FileId] = set()  # files that found the service full, and are tried again
         self._turn = 0
 
     # -- orders -------------------------------------------------------------------------------------------------------
@@ -154,6 +155,7 @@ class Plug:
         """Forget the order of this file that is queued or waits; a running one runs on."""
         self._waiting.pop(file, None)
         self._refused.pop(file, None)
+        self._too_big.discard(file)
         self._drop_intent(file)
         self._queue.withdraw(file)
         self._tell_room()
@@ -519,10 +521,11 @@ class Plug:
         """Report a job's end. The service answered, whatever it said."""
         file = job.order.file
         before = self._waiting.get(file)
+        self._too_big.discard(file)
         if isinstance(outcome, Done):
-            self._well()
             if isinstance(job.order, Put):
                 self._full_until = None
+            self._well()
             self._refused.pop(file, None)
             self._made.difference_update(directory for directory, _ in outcome.made)
         elif outcome.stale:
@@ -565,6 +568,7 @@ class Plug:
             return
         if isinstance(exc, QuotaFull):
             self._full_until = now + delay_s
+            self._too_big.add(job.order.file)
             self.health.become("full", *job.problem)
             return
         if not isinstance(exc, DriverError):
@@ -581,7 +585,7 @@ class Plug:
         """The entry does its work."""
         self._probing = False
         self._supervisor.failures = 0
-        if self._full_until is None and self._trouble is None:
+        if self._trouble is None and self._full_until is None and not self._too_big:
             self.health.become("up")
 
 

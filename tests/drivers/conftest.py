@@ -41,7 +41,9 @@ class Bytes:
     def copy_into(self, fd: int, tick: Callable[[int], None] | None = None) -> bytes:
         self.before_copy()
         for offset in range(0, self.size, 1 << 20):
-            os.write(fd, self.data[offset : offset + (1 << 20)])
+            left = memoryview(self.data)[offset : offset + (1 << 20)]
+            while left:
+                left = left[os.write(fd, left) :]
             if tick is not None:
                 tick(min(offset + (1 << 20), self.size))
         return b""

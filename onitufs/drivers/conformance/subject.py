@@ -68,7 +68,9 @@ class Bytes:
 
     def copy_into(self, fd: int, tick: Callable[[int], None] | None = None) -> bytes:
         for offset in range(0, self.size, 1 << 16):
-            os.write(fd, self._data[offset : offset + (1 << 16)])
+            left = memoryview(self._data)[offset : offset + (1 << 16)]
+            while left:
+                left = left[os.write(fd, left) :]
             self._reached(offset + (1 << 16))
             if tick is not None:
                 tick(min(self.size, offset + (1 << 16)))

@@ -52,6 +52,7 @@ class LocalStorage:
             found = marker.read(tree.private, self._root)
             marker.verify(found, expected, self._root)
             tree.clear_temps()
+            tree.try_writing()
             self._trash = Trash(tree, self._options.trash_days, self._gear.now_s)
             return found if found is not None else marker.make(tree)
 

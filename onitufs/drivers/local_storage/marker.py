@@ -65,7 +65,7 @@ def verify(found: str | None, expected: str | None, root: Path) -> None:
 
 def lock(tree: Tree) -> int:
     """Hold the root for this process alone, until the descriptor is closed. Raises NeedsPerson, OSError."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC  # not for writing: it would hold up a remount
     fd = os.open(b"lock", flags, 0o600, dir_fd=tree.private)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

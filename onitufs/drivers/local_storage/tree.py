@@ -104,6 +104,16 @@ class Tree:
         for name in os.listdir(self.tmp):
             self.discard(os.fsencode(name))
 
+    def try_writing(self) -> None:
+        """Raises OSError if files cannot be made here. A full disk is no obstacle: what needs no space goes on."""
+        name = self.temp_name()
+        try:
+            os.close(self.open_temp(name))
+        except OSError as exc:
+            if exc.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                raise
+        self.discard(name)
+
     def rename_new(self, name: bytes, directory: int, to: bytes, to_directory: int) -> None:
         """Rename to a name that must be free: FileExistsError."""
         if self.can_noreplace:

@@ -24,7 +24,7 @@ class Abilities:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Occupant:
-    """The Copy that stands where a file, or a directory above it, wants to stand. `alive`: whether its file still exists."""
+    """The Copy that stands where a file, or a directory above it, is to stand. `alive`: whether its file still is."""
 
     copy: Copy
     alive: bool
@@ -102,8 +102,8 @@ class FileState:
 class Decision:
     """What to do about one file now.
 
-    `orders`: at most one an entry, all for this file. Any other entry, in `views` or not, has nothing to do for it now: a
-    queued order for this file there is outdated and is withdrawn.
+    `orders`: at most one an entry, all for this file. Any other entry, in `views` or not, has nothing to do for it now:
+    an order for this file that is queued there is outdated and is withdrawn.
     `wait_s`: ask again after so many seconds at the latest; None: only events can change the answer.
     `settled`: want is have; the unsettled mark goes.
     `gone`: and the file is dead and has no Copy anywhere: its tombstone goes.

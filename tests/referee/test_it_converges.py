@@ -49,7 +49,7 @@ def holds_what_the_rules_say(world: World) -> None:
 
 
 @careful
-@given(script=programs.scripts, seed=st.integers(0, 2**32 - 1))
+@given(script=programs.scripts | programs.busy_scripts, seed=st.integers(0, 2**32 - 1))
 def test_each_entry_ends_with_what_the_rules_say(script: list[programs.Step], seed: int) -> None:
     """Saves, renames, exchanges, deletions, rule changes, restarts, failures, in any order of events and outcomes."""
     converge(script, seed)

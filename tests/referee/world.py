@@ -1,7 +1,7 @@
 """A small world around the Referee: programs, entries, and a daemon that keeps to what the docstrings promise.
 
-What survives a restart: the mount, the Copies, the unsettled marks, the entries. All else is memory and is lost. Events,
-orders and outcomes come in an order that a seed decides; orders fail now and then.
+What survives a restart: the mount, the Copies, the unsettled marks, the entries. All else is memory and is lost.
+Events, orders and outcomes come in an order that a seed decides; orders fail now and then.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ class Known:
 
 
 class World:
-    def __init__(self, entries: Iterable[str], rulebook: Rulebook, seed: int, trouble: float = 0.1) -> None:
+    def __init__(
+        self, entries: Iterable[str], rulebook: Rulebook, seed: int, trouble: float = 0.1, haste: float = 0.05
+    ) -> None:
         self.mount = Mount()
         self.rulebook = rulebook
         self.remotes = {EntryName(name): Remote() for name in entries}
@@ -83,7 +85,8 @@ class World:
         self.unsettled: set[FileId] = set()
         self.tombs: set[FileId] = set()
         self.random = Random(seed)
-        self.trouble = trouble
+        self.trouble = trouble  # how often an order fails
+        self.haste = haste  # how often a timer is first although something else could happen
         self.now_s = 1000.0
         self.log: list[str] = []
         self.done: list[Order] = []
@@ -161,10 +164,8 @@ class World:
         undurable = [node for node in self.mount.nodes.values() if not node.durable]
         if undurable:
             choices.append(lambda: self._make_durable(undurable))
-        if self.later:
-            # Time stands still while anything else can happen, as with trio's autojump clock; but not always.
-            if not choices or self.random.random() < 0.05:
-                choices = [self._time]
+        if self.later and (not choices or self.random.random() < self.haste):
+            choices = [self._time]
         if not choices:
             return False
         self.random.choice(choices)()

@@ -259,3 +259,9 @@ def memory_world(tmp_path: Path) -> InMemory:
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def memory_world_class() -> type[InMemory]:
+    """For tests that need a new world for each example."""
+    return InMemory

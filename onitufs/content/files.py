@@ -60,6 +60,7 @@ class ContentStore:
         self._due_shards: set[int] = set()
         self._unknown = True  # nothing is known of what an earlier process wrote
         self._failed = False
+        self._trusts_syncfs = True
         self._mending: list[tuple[ContentId, int]] = []
         self._bytes_sealed = 0  # written by the loop only
         self._bytes_synced = 0  # written by the barrier's thread only
@@ -130,7 +131,8 @@ class ContentStore:
             self._due[content] = None
         try:
             due = [content for content in self._due if self._gone.get(content, seq + 1) > seq]
-            if self._unknown or len(due) + len(self._due_shards) > SYNC_ONE_BY_ONE:
+            many = self._trusts_syncfs and len(due) + len(self._due_shards) > SYNC_ONE_BY_ONE
+            if self._unknown or many:
                 _syncfs(self._dir)
             else:
                 for content in due:
@@ -139,6 +141,8 @@ class ContentStore:
                     self._sync_shard(shard)
         except OSError:
             self._failed = True
+            # syncfs() tells once that some file failed. One that is sealed later may be it; fdatasync() still tells.
+            self._trusts_syncfs = False
             raise
         self._bytes_synced += self._due_bytes
         self._due_bytes = 0

@@ -184,6 +184,39 @@ class JournalUnsynced(Rules):
     catalog = _JournalUnsynced
 
 
+class _NeverMends(ContentStore):
+    def mend(self) -> bool:
+        return False
+
+
+class SyncedAgain(Rules):
+    """D4 without writing again what a sync failed on: the second sync reports success for lost pages."""
+
+    content = _NeverMends
+
+
+class JournalSyncedAgain(Rules):
+    """The same for the journal."""
+
+    def patches(self) -> Iterator[Any]:
+        yield mock.patch.object(journal.Journal, "_rewrite", return_value=None)
+
+
+class _Trusting(ContentStore):
+    def sync_through(self, seq: Seq) -> None:
+        self._trusts_syncfs = True
+        super().sync_through(seq)
+
+
+class SyncfsTrusted(Rules):
+    """syncfs() after it has failed: it does not tell of a file that was sealed only then."""
+
+    content = _Trusting
+
+    def patches(self) -> Iterator[Any]:
+        yield mock.patch.object(files, "SYNC_ONE_BY_ONE", -1)
+
+
 PLANTED = (
     NoWaitForHot,
     ContentUnsynced,
@@ -197,4 +230,7 @@ PLANTED = (
     BarrierBeforeContent,
     FoldBeforeBarrier,
     JournalUnsynced,
+    SyncedAgain,
+    JournalSyncedAgain,
+    SyncfsTrusted,
 )

@@ -1,11 +1,13 @@
-"""A disk that forgets: the real code runs on real files, and this remembers which of its writes were synced.
+"""A disk that forgets and fails: the real code runs on real files, and this remembers which of its writes were synced.
 
 Put in the place of `os` in the modules under test. A power cut then keeps what was synced, and of the rest each page
 and each change of a directory by chance. Every call that changes the disk is an instant at which the machine may stop.
 """
 
+import errno
 import os
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -22,6 +24,18 @@ class Stopped(BaseException):
 class _File:
     durable: bytes = b""
     since: list[tuple[int, bytes | None]] = field(default_factory=list)  # (offset, written), or (size, None) if cut
+    failed: bool = False  # pages were lost, and nobody has been told
+
+
+def _applied(before: bytes, changes: Iterable[tuple[int, bytes | None]]) -> bytes:
+    data = bytearray(before)
+    for at, written in changes:
+        data.extend(bytes(max(0, at - len(data))))
+        if written is None:
+            del data[at:]
+        else:
+            data[at : at + len(written)] = written
+    return bytes(data)
 
 
 class SimulatedDisk:
@@ -33,6 +47,8 @@ class SimulatedDisk:
         self.stop_after: int | None = None
         self.random = random
         self.stopped = False
+        self.has_lost = False
+        self._failed = False  # as syncfs() would tell
         self.gate: Any = None  # asked before each change that does not come from the main thread
         self._main = threading.get_ident()
         self._paths: dict[int, Path] = {}
@@ -132,9 +148,7 @@ class SimulatedDisk:
 
     def fdatasync(self, fd: int) -> None:
         self.instant()
-        file = self._files[self._paths[fd]]
-        file.durable = self._paths[fd].read_bytes() if self._paths[fd].exists() else file.durable
-        file.since.clear()
+        self._settle_file(self._files[self._paths[fd]])
 
     def fsync(self, fd: int) -> None:
         path = self._paths[fd]
@@ -146,12 +160,31 @@ class SimulatedDisk:
 
     def syncfs(self, fd: int) -> None:
         self.instant()
-        for path, file in self._files.items():
-            if path.exists():
-                file.durable = path.read_bytes()
-            file.since.clear()
+        if self._failed:
+            self._failed = False
+            raise OSError(errno.EIO, "some file could not be written")
+        for file in self._files.values():
+            failed, file.failed = file.failed, False
+            self._settle_file(file)
+            file.failed = failed  # of one file syncfs() knows nothing
         for directory in list(self._changed):
             self._settle(directory)
+
+    def _settle_file(self, file: _File) -> None:
+        if file.failed:
+            file.failed = False
+            raise OSError(errno.EIO, "pages were lost")
+        file.durable = _applied(file.durable, file.since)
+        file.since.clear()
+
+    def lose_pages(self) -> None:
+        """The disk fails to write one file's pages. The kernel drops them, and tells whoever syncs next, once."""
+        dirty = [file for file in self._files.values() if file.since]
+        if not dirty:
+            return
+        file = self.random.choice(dirty)
+        file.since = [change for change in file.since if change[1] is None]
+        file.failed = self._failed = self.has_lost = True
 
     def _settle(self, directory: Path) -> None:
         for added, path in self._changed.pop(directory, ()):
@@ -210,15 +243,7 @@ class SimulatedDisk:
                 pieces.append((start, written[start - at : end - at]))
                 start = end
         kept = {piece for page in self._pages_kept(list(of_page.values())) for piece in page}
-        data = bytearray(file.durable)
-        for number, (at, written) in enumerate(pieces):
-            if number in kept:
-                data.extend(bytes(max(0, at - len(data))))
-                if written is None:
-                    del data[at:]
-                else:
-                    data[at : at + len(written)] = written
-        return bytes(data)
+        return _applied(file.durable, [piece for number, piece in enumerate(pieces) if number in kept])
 
     def _pages_kept(self, pages: list[list[int]]) -> list[list[int]]:
         random = self.random

@@ -170,12 +170,15 @@ class World:
                 stack.enter_context(mock.patch.object(module, "os", disk))
             stack.enter_context(mock.patch.object(files, "_syncfs", disk.syncfs))
             stack.enter_context(mock.patch.object(table.Table, "fold", _folding(disk, table.Table.fold)))
+            one_by_one = self.random.choice((files.SYNC_ONE_BY_ONE, -1))
+            stack.enter_context(mock.patch.object(files, "SYNC_ONE_BY_ONE", one_by_one))
             for patch in self.rules.patches():
                 stack.enter_context(patch)
             trio.run(_Life(self, disk).run, ops)
         disk.forget_descriptors()
         self.oracle.stopped()
-        if cut:
+        # A new process cannot know of pages that were lost in the time of another; that needs a working disk first.
+        if cut or disk.has_lost:
             self.oracle.was_cut = True
             self.boot += 1
             survivor = self._directory / f"boot-{self.boot}"
@@ -271,6 +274,8 @@ class _Life:
         elif what == "steps":
             for _ in range(30):
                 self.stepper.step(x)
+        elif what == "lose_pages":
+            self.disk.lose_pages()
         elif what == "barrier":
             self.spawn(self.barrier)
         elif what in ("fold", "collect"):
@@ -288,7 +293,7 @@ class _Life:
 
     def spawn(self, function: Any, *args: Any) -> None:
         async def guarded() -> None:
-            with contextlib.suppress(Stopped):
+            with contextlib.suppress(Stopped, OSError):
                 await function(*args)
 
         self.nursery.start_soon(guarded)

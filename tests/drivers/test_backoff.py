@@ -2,18 +2,20 @@
 
 from random import Random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onitufs.drivers.backoff import Backoff
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 10_000))
 def test_within_its_bounds(seed, failures):
     backoff = Backoff(Random(seed), first_s=2.0, cap_s=300.0)
     assert 0.25 <= backoff.delay_s(failures) <= min(300.0, 2.0 * 2 ** min(failures, 30))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 50), st.floats(0, 10_000))
 def test_what_the_service_asked_for_is_obeyed_and_not_overdone(seed, failures, asked):
     delay = Backoff(Random(seed)).delay_s(failures, asked)

@@ -1,6 +1,6 @@
 """Which work may be done at the same time."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onitufs.drivers.claims import Claims, Ticket
@@ -19,6 +19,7 @@ def conflict(one: tuple[tuple[bytes, ...], bool], two: tuple[tuple[bytes, ...], 
     return not upper_shared
 
 
+@settings(deadline=None)
 @given(st.lists(CLAIMS, max_size=6), st.lists(CLAIMS, min_size=1, max_size=2), st.data())
 def test_what_is_in_the_way_is_what_the_rule_says(held, wanted, data):
     claims = Claims()

@@ -8,7 +8,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onitufs.drivers import local_storage, memory, values
@@ -89,6 +89,7 @@ def test_a_manifest_that_is_none_names_the_field(change, where):
 JSON = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just({"env": "X"})
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(OPTION_TYPES), JSON))
 def test_any_json_is_a_value_or_a_problem(raw):
     typed, found = option_values(manifest(**ALL), raw, Path("/base"), "o")

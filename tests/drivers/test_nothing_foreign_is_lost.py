@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 import trio
 import trio.testing
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onitufs.drivers.memory.service import Node
@@ -108,6 +108,7 @@ async def play(world, seed):
     assert not [content for content in world.service.trash if content in somebody.theirs]
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_nothing_foreign_is_lost(memory_world_class, seed):
     with TemporaryDirectory() as directory:

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onitufs.drivers.queue import Line, OrderQueue
@@ -54,6 +54,7 @@ def test_a_large_one_has_its_turn_however_many_small_ones_come():
     assert turns <= 4
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 10**9), min_size=1, max_size=60))
 def test_each_waits_for_at_most_four_picks_for_each_one_that_came_before(sizes):
     queue = new_queue(Clock())

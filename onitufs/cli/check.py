@@ -47,7 +47,8 @@ def command(setup: str, offline: bool, as_json: bool) -> int:
         ]
         show.as_json({"setup": setup, "name": read.name, "problems": [], "entries": tried})
     else:
-        click.echo(f"{show.safe(setup)}: {len(read.entries)} entries, {len(read.rules)} rules: well-formed")
+        counted = f"{show.count(len(read.entries), 'entry', 'entries')}, {show.count(len(read.rules), 'rule', 'rules')}"
+        click.echo(f"{show.safe(setup)}: {counted}: well-formed")
         if not offline and entries:
             rows = [[show.safe(entry.name), entry.driver, show.safe(entry.problem) or "answers"] for entry in entries]
             for line in show.table(rows):

@@ -44,6 +44,9 @@ def command(entry: str | None, mount: str | None, as_json: bool) -> int:
             elif on_terminal:
                 click.echo(f"\r{answer.get('checked', 0)} of {answer.get('of', '?')} \r", nl=False, err=True)
     if not as_json:
-        found = f"{wrong} differ and are being put right" if wrong else "all as they should be"
-        click.echo(f"{checked} copies checked, {found}")
+        differ = show.count(wrong, "differs and is", "differ and are")
+        click.echo(
+            f"{show.count(checked, 'copy', 'copies')} checked, "
+            + (f"{differ} being put right" if wrong else "all as they should be")
+        )
     return Exit.PENDING if wrong else Exit.FINE

@@ -40,13 +40,13 @@ def text(fields: Mapping[str, Any], name: str) -> str:
     return "" if value is None else safe(str(value))
 
 
-def size(count: object) -> str:
+def size(length: object) -> str:
     """Bytes in the largest binary unit that leaves a number to read: 12.3 MiB."""
-    if not isinstance(count, int | float):
+    if not isinstance(length, int | float):
         return ""
-    if abs(count) < 1024:
-        return f"{int(count)} B"
-    value = float(count)
+    if abs(length) < 1024:
+        return f"{int(length)} B"
+    value = float(length)
     for unit in ("KiB", "MiB", "GiB", "TiB"):
         value /= 1024
         if abs(value) < 999.95:
@@ -54,8 +54,12 @@ def size(count: object) -> str:
     return f"{value / 1024:.1f} PiB"
 
 
-def files(count: int) -> str:
-    return "1 file" if count == 1 else f"{count} files"
+def count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def files(number: int) -> str:
+    return count(number, "file", "files")
 
 
 def table(rows: Sequence[Sequence[str]], *, indent: str = "  ") -> list[str]:

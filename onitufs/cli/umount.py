@@ -74,7 +74,8 @@ def _say(answer: dict[str, Any], *, now: bool, as_json: bool) -> int:
     elif answer["done"]:
         click.echo("unmounted; everything is placed")
     else:
-        click.echo(f"unmounted; {show.files(answer.get('pending', 0))} wait in the local store for the next mount")
+        left = show.count(answer.get("pending", 0), "file waits", "files wait")
+        click.echo(f"unmounted; {left} in the local store for the next mount")
     return Exit.FINE if answer["done"] or now else Exit.TIMED_OUT
 
 

@@ -99,7 +99,7 @@ def test_scrub_shows_what_differs(desk: Desk, onitufs: Run) -> None:
     done = onitufs("scrub", "-m", desk.mnt)
     assert done.stdout.splitlines() == [
         "A: /x: its content is not what was placed: placed again",
-        "200 copies checked, 1 differ and are being put right",
+        "200 copies checked, 1 differs and is being put right",
     ]
     assert done.returncode == 5
     desk.says({"scrub": [{"done": True, "checked": 2, "wrong": 0}]})

@@ -21,7 +21,7 @@ def test_the_time_ran_out(desk: Desk, onitufs: Run) -> None:
 def test_now_leaves_work_and_that_is_fine(desk: Desk, onitufs: Run) -> None:
     desk.says({"stop": {"done": False, "pending": 1, "busy": False}})
     done = onitufs("umount", "--now", desk.mnt)
-    assert (done.returncode, done.stdout) == (0, "unmounted; 1 file wait in the local store for the next mount\n")
+    assert (done.returncode, done.stdout) == (0, "unmounted; 1 file waits in the local store for the next mount\n")
 
 
 def test_a_busy_mount_names_who_keeps_it_busy(desk: Desk, onitufs: Run) -> None:

@@ -51,7 +51,10 @@ def home() -> str:
     except KeyError:
         directory = ""
     if not directory.startswith("/"):
-        raise StateError(f"uid {os.geteuid()} has no home directory in the passwd database: choose a --state directory")
+        raise StateError(
+            f"uid {os.geteuid()} has no home directory in the passwd database, where state and control socket would be:"
+            " give it one with `usermod --home DIR`"
+        )
     return directory
 
 

@@ -1,8 +1,10 @@
-"""Keeps secrets out of the log: by the name of a field, by the look of a value, and by the secrets we know."""
+"""Keeps secrets out of the log: by the name of a field, by the look of a value, and by the secrets that were read."""
 
 import re
 from collections.abc import Mapping, MutableMapping
 from typing import Any
+
+from onitufs.model.secrets import hidden
 
 HIDDEN = "[redacted]"
 _TELLING = re.compile(
@@ -14,15 +16,6 @@ _LOOKS = re.compile(
     r"|(://[^\s/:@]+:)[^\s/@]+(?=@)"  # a password in a URL
     r"|((?:password|passwd|passphrase|secret|token|api_?key)[\"']?\s*[=:]\s*[\"']?)[^\s\"',&;]+"
 )
-SHORTEST = 4  # a known secret of fewer letters would blot out half the log and protects nothing
-
-_known: set[str] = set()
-
-
-def hide(secret: str) -> None:
-    """From now on this text is blotted out wherever it comes up in the log."""
-    if len(secret) >= SHORTEST:
-        _known.add(secret)
 
 
 def redacted(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -51,7 +44,5 @@ def _clean(value: object) -> object:
 
 
 def _clean_text(text: str) -> str:
-    for secret in _known:
-        if secret in text:
-            text = text.replace(secret, HIDDEN)
+    text = hidden(text, HIDDEN)
     return _LOOKS.sub(lambda match: (match[1] or match[2] or match[3] or "") + HIDDEN, text)

@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from onitufs.model import secrets
+
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kKMGT]?B|[KMGT]iB)?")
 _SIZE_UNITS = {"": 1, "B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "TB": 1000**4}
 _SIZE_UNITS |= {"KIB": 1024, "MIB": 1024**2, "GIB": 1024**3, "TIB": 1024**4}
@@ -64,7 +66,7 @@ def path(value: object, base: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """Where a secret is kept. The value itself is read at each use and never stored, shown or logged."""
+    """Where a secret is kept. The value is read at each use and never stored, shown or logged."""
 
     kind: str  # "env" or "file"
     name: str
@@ -80,6 +82,7 @@ class Secret:
                 raise ValueError(f"cannot read the secret in file {self.name}: {exc}") from exc
         if not value:
             raise ValueError(f"there is no secret in {self.kind} {self.name}")
+        secrets.hide(value)
         return value
 
 

@@ -17,11 +17,12 @@ from .conftest import ONITUFS, Desk, Run
 SPEAK = """
 import logging, sys
 from pathlib import Path
-from onitufs.daemon import logs, redaction
+from onitufs.daemon import logs
+from onitufs.model import secrets
 import structlog
 logs.LARGEST = int(sys.argv[2])
 logs.start(Path(sys.argv[1]), stderr=True)
-redaction.hide("swordfish")
+secrets.hide("swordfish")
 exec(sys.argv[3])
 """
 

@@ -198,10 +198,8 @@ class RuleForm(Form):
         bool, Field(description="Keep it on this machine only: takes away every entry named by the rules before.")
     ] = False
     copies: Annotated[
-        Annotated[int, AfterValidator(_possible_copies)] | None,
-        Field(
-            ge=1, description="How many of all entries named for a file hold it; the last rule that says so decides."
-        ),
+        Annotated[int, Field(ge=1), AfterValidator(_possible_copies)] | None,
+        Field(description="How many of all entries named for a file hold it; the last rule that says so decides."),
     ] = None
     comment: Comment = None
 

@@ -8,7 +8,8 @@ the final name; having one too many costs a user the copies of a file.
 
 NEVER: tuple[str, ...] = (
     # editors
-    ".*.sw[a-p]",  # vim: swap files, the last ones before .swa
+    ".*.sw[a-p]",  # vim: swap files, .swp and then backwards
+    ".sw[a-p]",  # vim: the same of a text without a name
     ".*.swx",  # vim: a test whether it may write
     "4913",  # vim: the same
     "*~",  # vim, Emacs, gedit: the version before the last save

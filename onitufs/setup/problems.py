@@ -55,7 +55,7 @@ def _as_written(location: Iterable[str | int], tree: Any) -> list[str | int]:
     for part in location:
         if isinstance(part, int) and not isinstance(tree, list):
             continue
-        if isinstance(part, str) and isinstance(tree, list | dict) and part not in tree and part in ALTERNATIVES:
+        if part in ALTERNATIVES and not (isinstance(tree, dict) and part in tree):
             continue
         steps.append(part)
         if isinstance(tree, list) and isinstance(part, int) and part < len(tree):
@@ -84,7 +84,7 @@ def _what(kind: str, found: Any, given: Any, *, of_key: bool) -> str:
     if kind == "literal_error":
         known = re.findall(r"'([^']*)'", context["expected"])
         return f"{_shown(given)} is none of {', '.join(map(repr, known))}{did_you_mean(str(given), known)}"
-    if kind == "too_short":
+    if kind in ("too_short", "string_too_short"):
         return "must not be empty"
     return f"{_shown(given)}: {found['msg'].removeprefix('Input ')}"
 

@@ -28,8 +28,9 @@ def conflict_names(name: bytes, entry: EntryName, day: str) -> Iterator[bytes]:
     stem, dot, extension = name.rpartition(b".")
     if not stem or len(extension) > 16:
         stem, dot, extension = name, b"", b""
+    whom = cut(entry.replace("/", "-").encode(), 64).decode("utf-8", "ignore")
     for number in range(1, 100):
-        mark = f" (conflicted copy from {entry} {day}{'' if number == 1 else f' {number}'})".encode()
+        mark = f" (conflicted copy from {whom} {day}{'' if number == 1 else f' {number}'})".encode()
         room = 255 - len(mark) - len(dot) - len(extension)
         yield cut(stem, room) + mark + dot + extension
 

@@ -5,6 +5,7 @@ an order's turn comes (a directory above may have been renamed since), keeps ord
 paths, groups small files for drivers that take batches, and reports each order's end exactly once.
 """
 
+import logging
 import random as random_module
 import time
 from collections.abc import Callable, Mapping
@@ -40,6 +41,8 @@ from .progress import Metered, SourceTrouble, Transfer
 from .queue import Job, Line, OrderQueue
 from .registry import ManifestedDriver
 from .supervisor import Reconnect, Supervisor, said
+
+log = logging.getLogger(__name__)
 
 SMALL_BYTES = 256 * 1024
 """Files up to this size go in batches, where the driver takes batches, and have a lane that large ones never take."""
@@ -115,6 +118,7 @@ class Plug:
         self._busy = dict.fromkeys(Line, 0)
         self._was_full = False
         self._wake = trio.Event()
+        self._looking: dict[trio.CancelScope, trio.Event] = {}  # calls of `digest`, and their ends
         self._handlers: Handlers | None = None
         self._carrier: Carrier | None = None
         self._trouble: Exception | None = None
@@ -196,7 +200,19 @@ class Plug:
         or something of another kind. Raises DriverError; ServiceError while the entry is not connected."""
         handlers = self._handlers
         if handlers is None:
-            raise ServiceError(f"entry {self.entry} is {self.health.state}: {self.health.message or 'not connected'}")
+            raise self._not_connected()
+        with trio.CancelScope() as looking:
+            self._looking[looking] = trio.Event()
+            try:
+                return await self._look(handlers, path, kind)
+            finally:
+                self._looking.pop(looking).set()
+        raise self._not_connected()
+
+    def _not_connected(self) -> ServiceError:
+        return ServiceError(f"entry {self.entry} is {self.health.state}: {self.health.message or 'not connected'}")
+
+    async def _look(self, handlers: Handlers, path: RemotePath, kind: Kind) -> Found | None:
         found: Found | None = await handlers.call("stat", path)
         if found is None or found.kind is not kind:
             return None
@@ -260,11 +276,25 @@ class Plug:
                 await self._dispatch(nursery)
         finally:
             self._handlers = None
+            await self._nobody_looks()
             await self._close(handlers)
+
+    async def _nobody_looks(self) -> None:
+        """End the calls of `digest`, so that nothing is closed under their hands."""
+        ends = list(self._looking.values())
+        for looking in self._looking:
+            looking.cancel()
+        with trio.CancelScope(shield=True):
+            for end in ends:
+                await end.wait()
 
     async def _tend(self, handlers: Handlers) -> None:
         while True:
-            more = await handlers.call("tend")
+            more = False
+            try:
+                more = await handlers.call("tend")
+            except DriverError as exc:  # no work was hindered, and that will find out for itself
+                log.warning("entry %s: upkeep failed: %s", self.entry, exc)
             await trio.sleep(1.0 if more else DAY_S)
 
     async def _dispatch(self, nursery: trio.Nursery) -> None:

@@ -12,7 +12,7 @@ import errno
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from struct import Struct
 from threading import Lock
@@ -36,7 +36,13 @@ class RecordKind(enum.IntEnum):
 
     CHANGES = 1  # a transaction
     HOT = 2  # a transaction whose hot marks are honoured even where the record itself is dropped
-    BARRIER = 3  # B(S): everything up to S is on disk, content included. Has the seq of the record before it
+    # The others take no seq of their own: they have that of the record before them.
+    BARRIER = 3  # B(S): everything up to S is on disk, content included
+    CONTENT = 4  # content id, then all its bytes: what the next B(S) vouches for lies here, not yet in its own file
+    SETTLED = 5  # a B(S) for which all content is in its own files: CONTENT before it no longer counts
+
+
+_OF_HISTORY = (RecordKind.CHANGES, RecordKind.HOT)
 
 
 class Record:
@@ -99,7 +105,7 @@ class Segment:
             (crc,) = _CRC.unpack_from(data, at)
             length, number, seq, kind = _REST.unpack_from(data, at + _CRC.size)
             end = at + _RECORD_HEAD + length
-            expected = last if kind == RecordKind.BARRIER else last + 1
+            expected = last + 1 if kind in _OF_HISTORY else last
             if number != self.id or seq != expected or end > len(data) or crc != _crc32(view[at + _CRC.size : end]):
                 return
             yield Record(seq, kind, bytes(view[at + _RECORD_HEAD : end]), end)
@@ -201,14 +207,22 @@ class Journal:
             active.last_seq = self.last_seq = seq
             return seq
 
-    def append_barrier(self, seq: int) -> None:
-        """Append B(seq). Called in the barrier's thread. Raises OSError."""
+    def append_barrier(self, seq: int, carried: Iterable[tuple[int, bytes]] | None) -> None:
+        """Append the bytes of `carried` content files and B(seq), in one write(). In the barrier's thread.
+
+        None: nothing is carried, all content is in its own files. Raises OSError.
+        """
+        kind = RecordKind.SETTLED if carried is None else RecordKind.BARRIER
+        parts = [(RecordKind.CONTENT, content.to_bytes(8, "little") + data) for content, data in carried or ()]
+        parts.append((kind, seq.to_bytes(8, "little")))
         with self._lock:
             active = self._active
-            rest = _pack_rest(8, active.id, self.last_seq, RecordKind.BARRIER) + seq.to_bytes(8, "little")
-            record = _pack_crc(_crc32(rest)) + rest
-            _write(active.fd, record, active.end)
-            active.end += len(record)
+            records = bytearray()
+            for part, payload in parts:
+                rest = _pack_rest(len(payload), active.id, self.last_seq, part) + payload
+                records += _pack_crc(_crc32(rest)) + rest
+            _write(active.fd, records, active.end)
+            active.end += len(records)
 
     def _wipe(self, segment: Segment, at: int, length: int) -> None:
         """Best effort: no half record stays where a shorter one may be written next."""
@@ -275,6 +289,6 @@ class Journal:
         self.segments, self._spare, self._full, self._boot_id = [], [], [], ""
 
 
-def _write(fd: int, data: bytes, at: int) -> None:
+def _write(fd: int, data: bytes | bytearray, at: int) -> None:
     if os.pwrite(fd, data, at) != len(data):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

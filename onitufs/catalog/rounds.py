@@ -23,10 +23,11 @@ class Rounds:
         self._work = work
         self._current: _Round | None = None
 
-    async def join(self, number: int) -> None:
+    async def join(self, number: int, *, fresh: bool = False) -> None:
         """Raises what the run that should have reached `number` raised, to each of its callers.
 
-        Cancelled: the run in progress, if it is ours, is finished first by its thread; others are then served anew.
+        `fresh`: a run that has begun already does not count. Cancelled: the run in progress, if it is ours, is finished
+        first by its thread; others are then served anew.
         """
         while True:
             current = self._current
@@ -34,6 +35,9 @@ class Rounds:
                 current = await self._run()
             else:
                 await current.done.wait()
+                if fresh:
+                    fresh = False
+                    continue
             if current.reached is not None and current.reached >= number:
                 if current.error is not None:
                     raise OSError(current.error.errno, current.error.strerror) from current.error

@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 import msgpack
 import trio
 
-from onitufs.model.ids import FIRST_FREE, InodeNumber, Seq
+from onitufs.model.ids import FIRST_FREE, ContentId, InodeNumber, Seq
 
 from . import keys
 from .journal import SEGMENT_BYTES, Journal, RecordKind
@@ -42,9 +42,23 @@ _pack = msgpack.Packer(autoreset=True, use_bin_type=True).pack
 class Content(Protocol):
     """What the catalog needs of the content store."""
 
+    def carry_through(self, seq: Seq) -> list[tuple[ContentId, bytes]] | None:
+        """In the barrier's thread. The bytes of all content that records up to `seq` sealed and that is not on disk, if
+        that is so little that the journal may carry it; else None: then `sync_through`. Never raises OSError."""
+        ...
+
     def sync_through(self, seq: Seq) -> None:
-        """In the barrier's thread. All content that records up to `seq` sealed is on disk, with its name, when this
-        returns. A store that has just been opened does not know what is: then all of it. Raises OSError."""
+        """In the barrier's thread. All content that records up to `seq` sealed is on disk in its own files, with their
+        names, when this returns, and what the journal carried. A store that has just been opened does not know what is:
+        then all of it. Raises OSError."""
+        ...
+
+    def vouched(self, *, carried: bool) -> None:
+        """In the barrier's thread. The journal on disk says so of what the last call of the two above was about."""
+        ...
+
+    def restore(self, content: ContentId, data: bytes) -> None:
+        """At a start, before `sync_through`. A power cut left these bytes in the journal. Raises OSError."""
         ...
 
     def mend(self) -> bool:
@@ -90,6 +104,7 @@ class Catalog:
         self._fold_ended = trio.Event()
         self._fold_error: OSError | None = None
         self._one_fold = trio.Lock()
+        self._settle = False  # the next barrier is to leave nothing in the journal alone
         self._barriers = Rounds(lambda: journal.last_seq, self._barrier_round)
         self._syncs = Rounds(lambda: journal.last_seq, self._sync_round)
         self.durable_seq = Seq(last_seq)
@@ -122,6 +137,8 @@ class Catalog:
                 journal = Journal(directory / "journal", segment_bytes)
                 table.check_not_lost(journal_in_use=any(s.first_seq for s in journal.segments))
                 found = replay(journal.segments, boot_id, table.folded_seq)
+                for lost, data in found.content.items():
+                    content.restore(ContentId(lost), data)
                 content.sync_through(Seq(found.last_seq))
                 last_seq = found.seen_seq + SEQ_JUMP if found.seen_seq else FIRST_FREE - 1
                 # From here no older record counts, whether it was kept or dropped: its seq is below folded_seq.
@@ -259,24 +276,28 @@ class Catalog:
             raise OSError(errno.EIO, f"syncing the journal failed: {exc}") from exc
 
     async def _barrier_round(self, aim: int) -> None:
-        if aim <= self.durable_seq:
+        if aim <= self.durable_seq and not self._settle:
             return
+        settle, self._settle = self._settle, False
         try:
             while self._content.mend():
                 await trio.lowlevel.checkpoint()
             # `aim` was taken on the loop between two calls, so every seal up to it has been told to the content store.
-            await self._in_thread(self._barrier_in_thread, aim)
+            await self._in_thread(self._barrier_in_thread, aim, settle)
         except OSError as exc:
             raise OSError(errno.EIO, f"syncing failed: {exc}") from exc
-        self.durable_seq = Seq(aim)
+        self.durable_seq = Seq(max(aim, self.durable_seq))
         self._wake_collect.set()
         if self.on_durable is not None:
             self.on_durable(self.durable_seq)
 
-    def _barrier_in_thread(self, seq: int) -> None:
-        self._content.sync_through(Seq(seq))
-        self._journal.append_barrier(seq)
+    def _barrier_in_thread(self, seq: int, settle: bool) -> None:
+        carried = None if settle else self._content.carry_through(Seq(seq))
+        if carried is None:
+            self._content.sync_through(Seq(seq))
+        self._journal.append_barrier(seq, carried)
         self._journal.sync()
+        self._content.vouched(carried=carried is not None)
 
     async def fold(self) -> None:
         """Move what is in memory to LMDB (D7), or finish the fold that failed before. Raises OSError."""
@@ -299,7 +320,9 @@ class Catalog:
             self._frozen, self._active = self._active, Memtable()
             self._changes = self._active.changes
             self._frozen_seq = self._journal.last_seq
-        await self.barrier(Seq(self._frozen_seq))
+        # What the journal carries has to be in its own files before the journal may forget it.
+        self._settle = True
+        await self._barriers.join(self._frozen_seq, fresh=True)
         await self._in_thread(self._fold_in_thread, self._frozen, self._frozen_seq)
         self._frozen = None
 
@@ -362,9 +385,8 @@ class Catalog:
             while self._content.mend():
                 pass
             seq = self._journal.last_seq
-            if seq > self.durable_seq or self._frozen is not None:
-                self._barrier_in_thread(seq)
-                self.durable_seq = Seq(seq)
+            self._barrier_in_thread(seq, settle=True)
+            self.durable_seq = Seq(seq)
             self._content.collect_through(self.durable_seq)
             if self._frozen is not None:
                 self._table.fold(self._frozen.changes, self._frozen_seq)

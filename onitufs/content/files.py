@@ -10,7 +10,7 @@ import errno
 import logging
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from threading import Lock
 
@@ -22,6 +22,10 @@ log = logging.getLogger(__name__)
 
 SHARD_BITS = 12
 SYNC_ONE_BY_ONE = 16  # up to so many files; one syncfs() is cheaper beyond
+CARRY_FILE_BYTES = 64 << 10
+CARRY_BYTES = 256 << 10
+"""So much may a barrier leave in the journal: one sync of preallocated blocks instead of two or three that each commit
+a transaction of the disk's file system. It reaches its own files with the next larger barrier or fold."""
 _MEND_BYTES = 8 << 20
 _FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 _CREATE = _FLAGS | os.O_CREAT | os.O_TRUNC
@@ -54,8 +58,10 @@ class ContentStore:
         self._last_gained = _ROOT - 1
         self._let_go: deque[tuple[int, ContentId]] = deque()
         self._gone: dict[ContentId, int] = {}  # content let go and not yet unlinked -> seq that let go
+        self._unlinked: deque[ContentId] = deque()  # from the thread that collects
         # The barrier's own.
-        self._due: dict[ContentId, None] = {}  # to be synced; stays here until a sync succeeded
+        self._due: dict[ContentId, int] = {}  # to be synced -> sealed size; stays here until a barrier succeeded
+        self._carried: dict[ContentId, None] = {}  # on disk in the journal only
         self._due_bytes = 0
         self._due_shards: set[int] = set()
         self._unknown = True  # nothing is known of what an earlier process wrote
@@ -120,17 +126,68 @@ class ContentStore:
 
     # -- what a barrier does ----------------------------------------------------------------------------------------
 
-    def sync_through(self, seq: Seq) -> None:
-        """D3 (a) and (b). In the barrier's thread. Raises OSError; what was due stays due."""
-        self._last_gained = _ROOT - 1  # before the queue is emptied: a name made after this is queued again
-        while self._gained:
-            self._due_shards.add(self._gained.popleft())
+    def carry_through(self, seq: Seq) -> list[tuple[ContentId, bytes]] | None:
+        """See catalog.store.Content. In the barrier's thread."""
+        self._take_through(seq)
+        due = self._alive(self._due, seq)
+        sizes = [self._due[content] for content in due]
+        if self._unknown or sum(sizes) > CARRY_BYTES or max(sizes, default=0) > CARRY_FILE_BYTES:
+            return None
+        try:
+            carried = [(content, self._read(content)) for content in due]
+        except OSError:
+            return None  # sync_through will say what is wrong
+        # Larger by now than it was sealed: hot, so the bytes need not be exact, but the journal is no place for them.
+        return carried if all(len(data) <= 2 * CARRY_FILE_BYTES for _, data in carried) else None
+
+    def _read(self, content: ContentId) -> bytes:
+        fd = self.open(content)
+        try:
+            return os.pread(fd, 2 * CARRY_FILE_BYTES + 1, 0)
+        finally:
+            os.close(fd)
+
+    def vouched(self, *, carried: bool) -> None:
+        """See catalog.store.Content. In the barrier's thread."""
+        if carried:
+            self._carried.update(dict.fromkeys(self._due))
+        else:
+            self._carried.clear()
+            self._due_shards.clear()
+        self._due.clear()
+        self._bytes_synced += self._due_bytes
+        self._due_bytes = 0
+
+    def restore(self, content: ContentId, data: bytes) -> None:
+        """See catalog.store.Content. At a start. Raises OSError."""
+        fd = self.create(content)
+        try:
+            os.pwrite(fd, data, 0)
+        finally:
+            os.close(fd)
+
+    def _alive(self, contents: Iterable[ContentId], seq: int) -> list[ContentId]:
+        """Those that no record up to `seq` let go of."""
+        return [content for content in contents if self._gone.get(content, seq + 1) > seq]
+
+    def _take_through(self, seq: int) -> None:
+        while self._unlinked:
+            content = self._unlinked.popleft()
+            self._gone.pop(content, None)
+            self._carried.pop(content, None)
         while self._seals and self._seals[0][0] <= seq:
             _, content, size = self._seals.popleft()
             self._due_bytes += size
-            self._due[content] = None
+            self._due[content] = size
+
+    def sync_through(self, seq: Seq) -> None:
+        """D3 (a) and (b). In the barrier's thread. Raises OSError; what was due stays due, also until `vouched`."""
+        self._last_gained = _ROOT - 1  # before the queue is emptied: a name made after this is queued again
+        while self._gained:
+            self._due_shards.add(self._gained.popleft())
+        self._take_through(seq)
         try:
-            due = [content for content in self._due if self._gone.get(content, seq + 1) > seq]
+            due = self._alive(self._due | self._carried, seq)
             many = self._trusts_syncfs and len(due) + len(self._due_shards) > SYNC_ONE_BY_ONE
             if self._unknown or many:
                 _syncfs(self._dir)
@@ -144,10 +201,6 @@ class ContentStore:
             # syncfs() tells once that some file failed. One that is sealed later may be it; fdatasync() still tells.
             self._trusts_syncfs = False
             raise
-        self._bytes_synced += self._due_bytes
-        self._due_bytes = 0
-        self._due.clear()
-        self._due_shards.clear()
         self._unknown = False
 
     def _sync_file(self, content: ContentId) -> None:
@@ -181,7 +234,7 @@ class ContentStore:
         """
         if self._failed:
             self._failed = False
-            self._mending = [(content, 0) for content in self._due]
+            self._mending = [(content, 0) for content in self._due | self._carried]
         if not self._mending:
             return False
         content, at = self._mending.pop()
@@ -207,7 +260,7 @@ class ContentStore:
             _, content = self._let_go.popleft()
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(_name(content), dir_fd=self._dir)
-            self._gone.pop(content, None)
+            self._unlinked.append(content)
             shards.add(content >> SHARD_BITS)
         for shard in shards:
             if shard < self._newest_shard:  # numbers only grow, so nothing is made in this one any more

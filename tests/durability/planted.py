@@ -49,6 +49,7 @@ class _ShardsUnsynced(ContentStore):
 class _OneByOne(Rules):
     def patches(self) -> Iterator[Any]:
         yield mock.patch.object(files, "SYNC_ONE_BY_ONE", 1 << 30)
+        yield mock.patch.object(files, "CARRY_BYTES", -1)
 
 
 class ContentUnsynced(_OneByOne):
@@ -145,10 +146,11 @@ class DroppedComeBack(Rules):
 
 
 class _BarrierFirst(Catalog):
-    def _barrier_in_thread(self, seq: int) -> None:
-        self._journal.append_barrier(seq)
+    def _barrier_in_thread(self, seq: int, settle: bool) -> None:
+        self._journal.append_barrier(seq, None)
         self._journal.sync()
         self._content.sync_through(Seq(seq))
+        self._content.vouched(carried=False)
 
 
 class BarrierBeforeContent(Rules):
@@ -173,9 +175,9 @@ class FoldBeforeBarrier(Rules):
 
 
 class _JournalUnsynced(Catalog):
-    def _barrier_in_thread(self, seq: int) -> None:
-        self._content.sync_through(Seq(seq))
-        self._journal.append_barrier(seq)
+    def _barrier_in_thread(self, seq: int, settle: bool) -> None:
+        with mock.patch.object(self._journal, "sync"):
+            super()._barrier_in_thread(seq, settle)
 
 
 class JournalUnsynced(Rules):
@@ -217,6 +219,38 @@ class SyncfsTrusted(Rules):
         yield mock.patch.object(files, "SYNC_ONE_BY_ONE", -1)
 
 
+class _NeverSettles(Catalog):
+    def _barrier_in_thread(self, seq: int, settle: bool) -> None:
+        super()._barrier_in_thread(seq, settle=False)
+
+
+class FoldBeforeSettling(Rules):
+    """D7 without settling: the journal forgets content that is nowhere else."""
+
+    catalog = _NeverSettles
+
+
+class CarriedForgotten(Rules):
+    """D8 without restoring what the journal carried."""
+
+    def patches(self) -> Iterator[Any]:
+        yield mock.patch.object(ContentStore, "restore")
+
+
+def _barrier_only(self: journal.Journal, seq: int, carried: Any) -> None:
+    _append_barrier(self, seq, carried or ())
+
+
+_append_barrier = journal.Journal.append_barrier
+
+
+class CarriedForEver(Rules):
+    """D3 without saying that content is in its own files now: a start puts older bytes over it."""
+
+    def patches(self) -> Iterator[Any]:
+        yield mock.patch.object(journal.Journal, "append_barrier", _barrier_only)
+
+
 PLANTED = (
     NoWaitForHot,
     ContentUnsynced,
@@ -233,4 +267,7 @@ PLANTED = (
     SyncedAgain,
     JournalSyncedAgain,
     SyncfsTrusted,
+    FoldBeforeSettling,
+    CarriedForgotten,
+    CarriedForEver,
 )

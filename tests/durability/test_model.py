@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
-from .planted import PLANTED, DroppedHotForOneContent, NoStopAtBadRecord, SyncfsTrusted
+from .planted import PLANTED, CarriedForEver, DroppedHotForOneContent, NoStopAtBadRecord, SyncfsTrusted
 from .world import Op, Rules, Violation, play
 
-HISTORIES = int(os.environ.get("ONITUFS_HISTORIES", "1000"))
+HISTORIES = int(os.environ.get("ONITUFS_HISTORIES", "1500"))
 """How many histories the test of the real code plays; raise it for a long search."""
 
 Life = tuple[list[Op], int | None, bool]
@@ -72,6 +72,11 @@ _FOCUSED: dict[type[Rules], st.SearchStrategy[list[Life]]] = {
     DroppedHotForOneContent: _life(
         "create a 0", "write a 1", "close a 0", "fsync a 0", "steps a 0", "open_again a 0", "steps a 0", "write a 2",
         "open_truncating a 0", "close a 0", "open_again a 0", "steps a 0",
+    ),
+    # A small file is carried by the journal, grows in place, and is then synced by itself.
+    CarriedForEver: _life(
+        "create a 0", "write a 0", "close a 0", "fsync a 0", "steps a 0", "open_again a 0", "steps a 0", "write a 2",
+        "write a 3", "close a 0", "cool a 0", "fsync a 0", "steps a 0",
     ),
     # The sync of one file tells that another could not be written, which is sealed only then.
     SyncfsTrusted: _life(

@@ -170,8 +170,11 @@ class World:
                 stack.enter_context(mock.patch.object(module, "os", disk))
             stack.enter_context(mock.patch.object(files, "_syncfs", disk.syncfs))
             stack.enter_context(mock.patch.object(table.Table, "fold", _folding(disk, table.Table.fold)))
+            # The files are few and small here: what decides by number and size decides by chance.
             one_by_one = self.random.choice((files.SYNC_ONE_BY_ONE, -1))
             stack.enter_context(mock.patch.object(files, "SYNC_ONE_BY_ONE", one_by_one))
+            carry = self.random.choice((files.CARRY_BYTES, files.CARRY_BYTES, 150, -1))
+            stack.enter_context(mock.patch.object(files, "CARRY_BYTES", carry))
             for patch in self.rules.patches():
                 stack.enter_context(patch)
             trio.run(_Life(self, disk).run, ops)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from blake3 import blake3
 
 from onitufs.model.copies import Copy, Place, RemoteState
-from onitufs.model.errors import Conflict, Gone, NameNotAllowed
+from onitufs.model.errors import Conflict, Gone, NameNotAllowed, NeedsPerson, Stale
 from onitufs.model.files import Kind
 from onitufs.model.ids import EntryName, FileId
 from onitufs.model.orders import Delete, Done, Move, Put, SetAttributes
@@ -56,8 +56,8 @@ class Carrier:
 
     `path_of`, `directory`, `directory_mode`: as for Plug. `made`: directories that were made, but not told to anyone
     yet, because what they were made for failed; whoever tells takes them out.
-    Raises what the handlers raise; Gone also where a directory above has no Copy and is not `missing`. Conflict from a
-    move, delete or set_attributes means: the object is no longer what the order's `copy` says.
+    Raises what the handlers raise. Gone or Conflict from a move, delete or set_attributes means one thing only: the
+    object of the order's `copy` is no longer there, or no longer what was placed. Stale: the order no longer fits.
     """
 
     def __init__(
@@ -83,18 +83,22 @@ class Carrier:
     # -- where --------------------------------------------------------------------------------------------------------
 
     def path(self, place: Place, missing: tuple[FileId, ...] = ()) -> RemotePath:
-        """Where a place is now; below directories of `missing`, where it will be once they are made."""
+        """Where a wanted place is now; below directories of `missing`, where it will be once they are made."""
         try:
             path = self._path_of(place)
-        except Gone:
+        except Gone as exc:
             if place.parent not in missing:
-                raise
+                raise Stale(str(exc)) from exc
             path = (*self.path(self._directory(place.parent), missing), place.name)
         if path[0] == PRIVATE and path[:2] != PARKED:
             raise NameNotAllowed(
                 f"{PRIVATE.decode()} is OnituFS's own name in the root of {self._entry}; rename the file"
             )
         return path
+
+    def path_of_copy(self, copy: Copy) -> RemotePath:
+        """Where a Copy is now. Raises Gone if a directory above it has no Copy: then nobody can find it any more."""
+        return self._path_of(copy.place)
 
     def unmade(self, missing: tuple[FileId, ...]) -> list[tuple[FileId, RemotePath]]:
         """Those of `missing` that still have no Copy, outermost first, and where they are to be."""
@@ -118,14 +122,20 @@ class Carrier:
 
     async def _make_directory(self, path: RemotePath, mode: int) -> tuple[RemoteState, bool, bytes]:
         kept = b""
+        remade = False
         for _ in range(_ROUNDS):
             try:
                 state, made = await self._call("make_directory", path, mode)
+            except Gone as exc:
+                if remade or len(path) == 1:
+                    raise Stale(f"the directory for {_shown(path)} keeps going away on {self._entry}") from exc
+                remade = True
+                await self._make_again(path)
             except Conflict:
                 kept = await self._set_aside(path) or kept
             else:
                 return state, made, kept
-        raise Conflict(f"{_shown(path)} keeps changing on {self._entry}; it is tried again when it is at rest")
+        raise Stale(f"{_shown(path)} keeps changing on {self._entry}; it is tried again when it is at rest")
 
     # -- orders -------------------------------------------------------------------------------------------------------
 
@@ -150,7 +160,7 @@ class Carrier:
                     if (state := await self._equal(found, path, order, source)) is not None:
                         return state, kept
                     kept = await self._set_aside(path) or kept
-        raise Conflict(f"{_shown(path)} keeps changing on {self._entry}; it is tried again when it is at rest")
+        raise Stale(f"{_shown(path)} keeps changing on {self._entry}; it is tried again when it is at rest")
 
     async def put_symlink(self, order: Put, path: RemotePath) -> tuple[RemoteState, bytes]:
         """As put_file."""
@@ -174,7 +184,7 @@ class Carrier:
                     if found.kind is Kind.SYMLINK and found.target == order.target:
                         return found.state, kept
                     kept = await self._set_aside(path) or kept
-        raise Conflict(f"{_shown(path)} keeps changing on {self._entry}; it is tried again when it is at rest")
+        raise Stale(f"{_shown(path)} keeps changing on {self._entry}; it is tried again when it is at rest")
 
     async def put_directory(self, order: Put, path: RemotePath) -> Done:
         state, made, kept = await self._make_directory(path, order.mode & 0o777)
@@ -193,8 +203,10 @@ class Carrier:
                 state = await self._call("move_file", path, rev, copy.kind, to, replaces)
                 return Done(order=order, state=state, kept=kept)
             except Gone:
-                if remade or await self._call("stat", path) is None:
+                if await self._call("stat", path) is None:
                     raise
+                if remade:
+                    raise Stale(f"the directory for {_shown(to)} keeps going away on {self._entry}") from None
                 remade = True
                 await self._make_again(to)
             except Conflict:
@@ -211,7 +223,7 @@ class Carrier:
                     replaces = await self._known(there, to, order.replaces)
                     if replaces is None:
                         kept = await self._set_aside(to) or kept
-        raise Conflict(f"{_shown(to)} keeps changing on {self._entry}; it is tried again when it is at rest")
+        raise Stale(f"{_shown(to)} keeps changing on {self._entry}; it is tried again when it is at rest")
 
     async def delete(self, order: Delete, path: RemotePath) -> Done:
         copy = order.copy
@@ -230,7 +242,7 @@ class Carrier:
                 if (known := await self._known(found, path, copy)) is None:
                     raise
                 rev = known
-        raise Conflict(f"{_shown(path)} keeps changing on {self._entry}")
+        raise Stale(f"{_shown(path)} keeps changing on {self._entry}")
 
     async def set_attributes(self, order: SetAttributes, path: RemotePath) -> Done:
         copy = order.copy
@@ -247,7 +259,7 @@ class Carrier:
                 if found is None or (known := await self._known(found, path, copy)) is None:
                     raise
                 rev = known
-        raise Conflict(f"{_shown(path)} keeps changing on {self._entry}")
+        raise Stale(f"{_shown(path)} keeps changing on {self._entry}")
 
     # -- what stands in the way ---------------------------------------------------------------------------------------
 
@@ -297,13 +309,13 @@ class Carrier:
             except Conflict:
                 continue
             return name
-        raise Conflict(f"{_shown(path)} on {self._entry} has too many conflicted copies beside it; sort them out")
+        raise NeedsPerson(f"{_shown(path)} on {self._entry} has too many conflicted copies beside it; sort them out")
 
     async def _make_again(self, path: RemotePath) -> None:
         """Make the directories above, which somebody removed: the edit lives."""
         for depth in range(1, len(path)):
             if path[:depth] not in ((PRIVATE,), PARKED):
-                await self._make_directory(path[:depth], 0o777)
+                await self._make_directory(path[:depth], 0o755)
 
 
 def holder(order: Put) -> Copy | None:

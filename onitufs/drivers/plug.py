@@ -61,6 +61,8 @@ class Plug:
     `open_source` opens the bytes of a Put (raises Stale). `report` gets each order's end; the Copy is committed by it,
     before anything else of this file is begun, and the Referee asked again. `remember_identity` is called once, before
     the first work ever.
+    Failed with Gone or Conflict, of an order other than a Put, means that the object of its `copy` is no longer there,
+    or no longer ours: the Copy is to be forgotten.
     An order that was submitted while another one of its file ran, and not again by `report` of that one, is reported
     as Failed(stale=True): what it built on has changed.
     """
@@ -406,13 +408,13 @@ class Plug:
                     return [(path, True)], [*making, path]
                 return [(path, False)], making
             case Move():
-                paths = [carrier.path(order.copy.place), carrier.path(order.place, order.missing)]
+                paths = [carrier.path_of_copy(order.copy), carrier.path(order.place, order.missing)]
                 making = [missing for _, missing in carrier.unmade(order.missing)]
                 return [(path, False) for path in paths], making
             case Delete():
-                return [(carrier.path(order.copy.place), False)], []
+                return [(carrier.path_of_copy(order.copy), False)], []
             case SetAttributes():
-                return [(carrier.path(order.copy.place), order.copy.kind is Kind.DIRECTORY)], []
+                return [(carrier.path_of_copy(order.copy), order.copy.kind is Kind.DIRECTORY)], []
             case _:
                 assert_never(order)
 
@@ -486,13 +488,13 @@ class Plug:
                 return Done(order=order, state=state, made=made, kept=kept)
             case Move():
                 made = await carrier.make_directories(carrier.unmade(order.missing))
-                paths = carrier.path(order.copy.place), carrier.path(order.place, order.missing)
+                paths = carrier.path_of_copy(order.copy), carrier.path(order.place, order.missing)
                 done = await carrier.move(order, *paths)
                 return Done(order=order, state=done.state, made=made, kept=done.kept)
             case Delete():
-                return await carrier.delete(order, carrier.path(order.copy.place))
+                return await carrier.delete(order, carrier.path_of_copy(order.copy))
             case SetAttributes():
-                return await carrier.set_attributes(order, carrier.path(order.copy.place))
+                return await carrier.set_attributes(order, carrier.path_of_copy(order.copy))
             case _:
                 assert_never(order)
 

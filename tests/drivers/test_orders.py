@@ -1,13 +1,16 @@
 """What a running Plug does with orders: merging, keeping apart, foreign objects. The service is in memory."""
 
+import dataclasses
+
 import pytest
 import trio
 import trio.testing
 
 from onitufs.drivers.carrying import conflict_names
+from onitufs.model.copies import Place
 from onitufs.model.errors import Conflict, Gone, NameNotAllowed, ServiceError, Stale
 from onitufs.model.files import Kind
-from onitufs.model.ids import PARKING, ROOT_FILE, EntryName
+from onitufs.model.ids import PARKING, ROOT_FILE, EntryName, FileId
 from onitufs.model.orders import Done, Failed
 
 
@@ -431,3 +434,46 @@ async def test_a_pause_while_something_is_reread(memory_world):
         assert caught == ["entry disk is paused: not connected"]
         await trio.testing.wait_all_tasks_blocked()
         assert world.service.connections == 0
+
+
+async def test_directories_that_somebody_removed_are_made_again(memory_world):
+    world = memory_world
+    plug = world.plug()
+    outer = world.new_directory(b"outer")
+    inner = world.new_directory(b"inner", outer)
+    innermost = world.new_directory(b"innermost", inner)
+    async with world.running(plug):
+        plug.submit(first := world.put(b"f", b"1", parent=inner))
+        plug.submit(second := world.put(b"g", b"2"))
+        await world.done(2)
+        for path in [*world.service.below((b"outer",)), (b"outer",)]:
+            del world.service.nodes[path]
+        plug.submit(world.put(b"h", b"3", parent=innermost))
+        await world.done()
+        del world.copies[innermost]
+        for path in [*world.service.below((b"outer",)), (b"outer",)]:
+            del world.service.nodes[path]
+        plug.submit(world.move(second.file, b"g", parent=innermost))
+        await world.done()
+        plug.submit(world.delete(first.file))
+        await world.done()
+    assert world.files() == {(b"outer", b"inner", b"innermost", b"g"): b"2"}
+
+
+async def test_only_a_lost_object_is_called_gone(memory_world):
+    """Of a move, Gone means that its object is not there; where it should go to is another matter."""
+    world = memory_world
+    plug = world.plug()
+    async with world.running(plug):
+        plug.submit(first := world.put(b"f", b"1"))
+        await world.done()
+        world.wanted[FileId(77)] = Place(FileId(78), b"d")
+        order = dataclasses.replace(world.move(first.file, b"g"), place=Place(FileId(77), b"g"))
+        plug.submit(order)
+        (failed,) = await world.ended()
+        assert isinstance(failed.error, Stale)
+        assert failed.stale
+        del world.service.nodes[(b"f",)]
+        plug.submit(world.move(first.file, b"g"))
+        (failed,) = await world.ended()
+        assert isinstance(failed.error, Gone)

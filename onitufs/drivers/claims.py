@@ -1,17 +1,21 @@
 """Which remote paths are being worked on, so that a directory's rename never races with a put below it."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from .handlers import RemotePath
 
 
 class Ticket:
-    """What one piece of work holds. `waiting`: work that found this in its way, to be tried when it is released."""
+    """What one piece of work holds. `waiting`: work that found this in its way, to be tried when it is released.
 
-    __slots__ = ("claims", "waiting")
+    `intent`: held by work that still waits. Intents are not in each other's way, so nobody waits in a circle.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("claims", "intent", "waiting")
+
+    def __init__(self, *, intent: bool = False) -> None:
+        self.intent = intent
         self.claims: list[tuple[RemotePath, bool]] = []
         self.waiting: list[object] = []
 
@@ -27,19 +31,24 @@ class Claims:
         self._at: dict[RemotePath, dict[Ticket, bool]] = {}
         self._below: defaultdict[RemotePath, dict[Ticket, int]] = defaultdict(dict)
 
-    def in_the_way(self, paths: Iterable[tuple[RemotePath, bool]]) -> Ticket | None:
+    def in_the_way(self, paths: Iterable[tuple[RemotePath, bool]], *, heed_intents: bool = True) -> Ticket | None:
         """A ticket that conflicts with claims on these (path, shared), if any."""
         for path, shared in paths:
-            for depth in range(len(path)):
-                for ticket, other_shared in self._at.get(path[:depth], {}).items():
-                    if not other_shared:
-                        return ticket
-            for ticket, other_shared in self._at.get(path, {}).items():
-                if not (shared and other_shared):
+            for ticket in self._conflicting(path, shared):
+                if heed_intents or not ticket.intent:
                     return ticket
-            if not shared and path in self._below:
-                return next(iter(self._below[path]))
         return None
+
+    def _conflicting(self, path: RemotePath, shared: bool) -> Iterator[Ticket]:
+        for depth in range(len(path)):
+            for ticket, other_shared in self._at.get(path[:depth], {}).items():
+                if not other_shared:
+                    yield ticket
+        for ticket, other_shared in self._at.get(path, {}).items():
+            if not (shared and other_shared):
+                yield ticket
+        if not shared and path in self._below:
+            yield from self._below[path]
 
     def take(self, ticket: Ticket, paths: Iterable[tuple[RemotePath, bool]]) -> None:
         """Claim for a ticket. The caller asked `in_the_way` first."""

@@ -377,7 +377,7 @@ class Plug:
         except DriverError as exc:  # Gone, NameNotAllowed, or Stale from `directory`
             self._end(job, _failed(order, exc))
             return False
-        blocker = self._claims.in_the_way(paths)
+        blocker = self._claims.in_the_way(paths, heed_intents=not _is_directory(order))
         if blocker is None:
             others = (self._making.get(path) for path in making)
             blocker = next((other for other in others if other is not None and other is not ticket), None)
@@ -385,7 +385,7 @@ class Plug:
             self._queue.block(job)
             blocker.waiting.append(job)
             if _is_directory(order):  # what comes later below it waits, or its turn might never come
-                self._intents[order.file] = intent = Ticket()
+                self._intents[order.file] = intent = Ticket(intent=True)
                 self._claims.take(intent, paths)
             return False
         if not self._fits(order):

@@ -19,7 +19,7 @@ from .answering import answering, meaning, shown
 from .options import LocalStorageOptions
 from .syscalls import begin_write
 from .trash import Trash
-from .tree import Directories, Tree, lstat, open_private, rev_of, same_object
+from .tree import Directories, Tree, lstat, open_private, rev_of, same_object, sync_directory
 
 _CHUNK = 1 << 20
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -102,7 +102,11 @@ class LocalStorage:
         self._look(None)
         if not os.path.lexists(self._root):
             os.mkdir(self._root, 0o755)
-            _sync_directory(self._root.parent)
+            above = os.open(self._root.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                sync_directory(above)
+            finally:
+                os.close(above)
 
     def _tree(self) -> Tree:
         if self._opened is None:
@@ -175,7 +179,7 @@ class LocalStorage:
             if made:
                 with suppress(PermissionError):  # as above
                     os.fchmod(directories.fd(path), mode | 0o700)  # we must be able to place what belongs in it
-                os.fsync(directory)
+                sync_directory(directory)
             return RemoteState(rev=rev_of(found)), made
 
     def upload_file(self, upload: Upload, source: Source) -> RemoteState:
@@ -370,7 +374,7 @@ class LocalStorage:
             if not same_object(lstat(slot, where), rev):
                 tree.rename_new(slot, where, path[-1], directory)
                 raise Conflict(f"{shown(path)} in {self._root} was changed meanwhile")
-            os.fsync(directory)
+            sync_directory(directory)
 
     def remove_directory(self, path: RemotePath, rev: str) -> bool:
         tree = self._tree()
@@ -392,7 +396,7 @@ class LocalStorage:
                 if isinstance(meaning(exc, self._root, path), Conflict):
                     return False  # not empty
                 raise
-            os.fsync(directory)
+            sync_directory(directory)
             return True
 
     def set_attributes(self, path: RemotePath, rev: str, kind: Kind, mode: int, mtime_ns: int) -> RemoteState:
@@ -434,11 +438,3 @@ def _sync_files(fds: list[int]) -> None:
             begin_write(fd)
     for fd in fds:
         os.fsync(fd)
-
-
-def _sync_directory(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from onitufs.model.errors import NeedsPerson
 
-from .tree import Tree
+from .tree import Tree, sync_directory
 
 NAME = b"identity.json"
 
@@ -47,8 +47,8 @@ def make(tree: Tree) -> str:
         os.write(fd, json.dumps({"v": 1, "identity": identity}).encode() + b"\n")
         os.fsync(fd)
         tree.rename_new(name, tree.tmp, NAME, tree.private)
-    os.fsync(tree.private)
-    os.fsync(tree.fd)
+    sync_directory(tree.private)
+    sync_directory(tree.fd)
     return identity
 
 

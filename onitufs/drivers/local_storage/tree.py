@@ -121,12 +121,12 @@ class Tree:
                 rename(name, directory, to, to_directory, RENAME_NOREPLACE)
                 return
             except OSError as exc:
-                if exc.errno not in _UNSUPPORTED or lstat(name, directory) is None:
+                if exc.errno not in _UNSUPPORTED:
                     raise
-                self.can_noreplace = False
         if lstat(to, to_directory) is not None:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         os.rename(name, to, src_dir_fd=directory, dst_dir_fd=to_directory)
+        self.can_noreplace = False  # it was not the names that were at fault
 
     def exchange(self, name: bytes, directory: int, other: bytes, other_directory: int) -> bool:
         """Swap two names in one step. False: this file system cannot, nothing happened."""
@@ -188,7 +188,7 @@ class Directories:
     def sync(self) -> None:
         """What changed() was called for is on disk."""
         for fd in self._changed:
-            os.fsync(fd)
+            sync_directory(fd)
         self._changed.clear()
 
     def close(self) -> None:
@@ -206,6 +206,15 @@ def open_private(directory: int, name: bytes, root: Path) -> int:
             raise
         what = f"{name.decode()} of OnituFS in {root} is a link or a file"
         raise NeedsPerson(f"{what}; remove it if you did not put it there on purpose") from exc
+
+
+def sync_directory(fd: int) -> None:
+    """fsync(2) of a directory, where the file system has that: network ones may not."""
+    try:
+        os.fsync(fd)
+    except OSError as exc:
+        if exc.errno not in _UNSUPPORTED:
+            raise
 
 
 def lstat(name: bytes, directory: int) -> os.stat_result | None:

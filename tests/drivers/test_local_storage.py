@@ -14,6 +14,7 @@ from onitufs.drivers.handlers import Gear
 from onitufs.drivers.local_storage.answering import meaning
 from onitufs.drivers.local_storage.driver import LocalStorage
 from onitufs.drivers.local_storage.options import LocalStorageOptions
+from onitufs.drivers.local_storage.placing import Placer
 from onitufs.model.errors import (
     Conflict,
     Gone,
@@ -231,15 +232,19 @@ def test_a_link_planted_in_the_trash_is_not_followed(disk, root, outside):
 # -- one step ----------------------------------------------------------------------------------------------------------
 
 
-class Raced(LocalStorage):
+class RacedPlacer(Placer):
     """Somebody saves the same file in the very moment in which it is replaced."""
 
-    def _replace(self, directories, name, source, path, there):
+    def replace(self, directories, name, source, path, there):
         if path == (b"f",):
-            other = self._root / "theirs"
+            other = self._tree.root / "theirs"
             other.write_bytes(b"theirs")
-            other.rename(self._root / "f")
-        super()._replace(directories, name, source, path, there)
+            other.rename(self._tree.root / "f")
+        super().replace(directories, name, source, path, there)
+
+
+class Raced(LocalStorage):
+    placer = RacedPlacer
 
 
 @pytest.mark.parametrize("exchange", [True, False])

@@ -6,36 +6,32 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from blake3 import blake3
-
 from onitufs.drivers.handlers import PRIVATE, Found, Gear, RemotePath, Upload
 from onitufs.model.copies import RemoteState
-from onitufs.model.errors import Conflict, DriverError, Gone, NeedsPerson, ServiceError, Stale
+from onitufs.model.errors import Conflict, DriverError, Gone, NeedsPerson, ServiceError
 from onitufs.model.files import Kind, kind_of
 from onitufs.model.source import Source
 
 from . import marker
 from .answering import answering, meaning, shown
 from .options import LocalStorageOptions
-from .syscalls import begin_write
+from .placing import READ, Placer, sync_files
 from .trash import Trash
-from .tree import Directories, Tree, lstat, open_private, rev_of, same_object, sync_directory
-
-_CHUNK = 1 << 20
-READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_HASHED_BYTES = 64 << 20
-"""Files up to this size are hashed after they were copied, while they still are in memory, if it did not happen yet."""
+from .tree import Tree, lstat, open_private, rev_of, same_object, sync_directory
 
 
 class LocalStorage:
     """A directory. Repeating any handler is safe."""
+
+    placer = Placer
 
     def __init__(self, options: LocalStorageOptions, gear: Gear) -> None:
         self._options = options
         self._root = options.root
         self._gear = gear
         self._opened: Tree | None = None
-        self._trash: Trash | None = None
+        self._trash: Trash
+        self._placer: Placer
         self._lock = -1
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -54,6 +50,7 @@ class LocalStorage:
             tree.clear_temps()
             tree.try_writing()
             self._trash = Trash(tree, self._options.trash_days, self._gear.now_s)
+            self._placer = self.placer(tree, self._trash, self._gear.check_cancelled)
             return found if found is not None else marker.make(tree)
 
     def close(self) -> None:
@@ -116,7 +113,6 @@ class LocalStorage:
 
     def tend(self) -> bool:
         self._tree()
-        assert self._trash is not None
         with answering(self._root):
             return self._trash.clean()
 
@@ -148,18 +144,9 @@ class LocalStorage:
                 raise Conflict(f"{shown(path)} in {self._root} is not a file")
             fd = os.open(path[-1], READ, dir_fd=directory)
             try:
-                return self._hash(fd)
+                return self._placer.hash(fd)
             finally:
                 os.close(fd)
-
-    def _hash(self, fd: int) -> bytes:
-        hasher = blake3()
-        offset = 0
-        while data := os.pread(fd, _CHUNK, offset):
-            hasher.update(data)
-            offset += len(data)
-            self._gear.check_cancelled()
-        return hasher.digest()
 
     # -- placing ------------------------------------------------------------------------------------------------------
 
@@ -177,7 +164,7 @@ class LocalStorage:
             if found is None or not stat.S_ISDIR(found.st_mode):
                 raise Conflict(f"{shown(path)} in {self._root} is not a directory")
             if made:
-                with suppress(PermissionError):  # as above
+                with suppress(PermissionError):  # a directory of our own: then it is the disk that keeps no modes
                     os.fchmod(directories.fd(path), mode | 0o700)  # we must be able to place what belongs in it
                 sync_directory(directory)
             return RemoteState(rev=rev_of(found)), made
@@ -185,9 +172,9 @@ class LocalStorage:
     def upload_file(self, upload: Upload, source: Source) -> RemoteState:
         tree = self._tree()
         with answering(self._root, upload.path), tree.directories() as directories, tree.temp() as (fd, name):
-            digest = self._fill(fd, upload, source)
+            digest = self._placer.fill(fd, upload, source)
             os.fsync(fd)
-            self._place(directories, name, upload.path, upload.base)
+            self._placer.place(directories, name, upload.path, upload.base)
             directories.sync()
             return RemoteState(rev=rev_of(os.fstat(fd)), digest=digest)
 
@@ -201,11 +188,11 @@ class LocalStorage:
                     name = tree.temp_name()
                     fd = tree.open_temp(name)
                     temps[number] = fd, name, b""
-                    temps[number] = fd, name, self._fill(fd, upload, source)
+                    temps[number] = fd, name, self._placer.fill(fd, upload, source)
                 except (OSError, DriverError) as exc:
                     answers[number] = _answer(exc, self._root, upload.path)
             with answering(self._root):
-                _sync_files([fd for number, (fd, _, _) in temps.items() if answers[number] is None])
+                sync_files([fd for number, (fd, _, _) in temps.items() if answers[number] is None])
             with tree.directories() as directories:
                 placed = []
                 for number, (fd, name, digest) in temps.items():
@@ -213,7 +200,7 @@ class LocalStorage:
                     if answers[number] is not None:
                         continue
                     try:
-                        self._place(directories, name, upload.path, upload.base)
+                        self._placer.place(directories, name, upload.path, upload.base)
                         placed.append(number)
                         answers[number] = RemoteState(rev=rev_of(os.fstat(fd)), digest=digest)
                     except (OSError, DriverError) as exc:
@@ -237,7 +224,7 @@ class LocalStorage:
                 os.utime(name, ns=(mtime_ns, mtime_ns), dir_fd=tree.tmp, follow_symlinks=False)
                 made = lstat(name, tree.tmp)
                 assert made is not None
-                self._place(directories, name, path, base)
+                self._placer.place(directories, name, path, base)
             except BaseException:
                 tree.discard(name)
                 raise
@@ -246,78 +233,6 @@ class LocalStorage:
             if not same_object(found, rev_of(made)) or found is None:
                 raise Conflict(f"{shown(path)} in {self._root} was changed at once")
             return RemoteState(rev=rev_of(found))
-
-    def _fill(self, fd: int, upload: Upload, source: Source) -> bytes:
-        """Copy the bytes and attributes; the digest if it is known."""
-        digest = source.copy_into(fd, None)
-        if os.fstat(fd).st_size != upload.size:
-            raise Stale(f"{shown(upload.path)} has not the size any more that it was ordered with")
-        if not digest and upload.size <= _HASHED_BYTES:
-            digest = self._hash(fd)
-        with suppress(PermissionError):  # a file of our own: then it is the disk that keeps no modes
-            os.fchmod(fd, upload.mode)
-        os.utime(fd, ns=(upload.mtime_ns, upload.mtime_ns))
-        return digest
-
-    def _place(self, directories: Directories, name: bytes, path: RemotePath, base: str | None) -> None:
-        """Give a finished temp its final name in one step, what stood there to the trash. Raises Conflict, OSError."""
-        tree = self._tree_opened()
-        directory = directories.fd(path[:-1])
-        there = lstat(path[-1], directory)
-        directories.changed(directory)
-        if there is None:
-            try:
-                tree.rename_new(name, tree.tmp, path[-1], directory)
-            except FileExistsError as exc:
-                raise Conflict(f"{shown(path)} in {self._root} has just been made by somebody else") from exc
-            return
-        if base is None or rev_of(there) != base or stat.S_ISDIR(there.st_mode):
-            raise Conflict(f"{shown(path)} in {self._root} is not what was placed there")
-        self._replace(directories, name, tree.tmp, path, there)
-
-    def _replace(
-        self, directories: Directories, name: bytes, source: int, path: RemotePath, there: os.stat_result
-    ) -> None:
-        """Put an object in the place of the one that is `there`, which goes to the trash.
-
-        The new one first takes the old one's name in the trash, then they change places in one step: no instant is
-        without the name, and a crash leaves both whole. If it turns out that somebody was quicker, they change back.
-        """
-        tree, trash = self._tree_opened(), self._trash
-        assert trash is not None
-        directory = directories.fd(path[:-1])
-        slot, where = trash.take(directories, name, source, path)
-        old = rev_of(there)
-        if tree.exchange(slot, where, path[-1], directory):
-            if same_object(lstat(slot, where), old):
-                return
-            tree.exchange(slot, where, path[-1], directory)
-        else:
-            # No exchange on this file system: the old object gets a second name, or a duplicate, then rename over it.
-            tree.rename_new(slot, where, name, source)
-            if not tree.second_name(path[-1], directory, slot, where):
-                self._duplicate(path[-1], directory, slot, where)
-            if same_object(lstat(path[-1], directory), old):
-                os.rename(name, path[-1], src_dir_fd=source, dst_dir_fd=directory)
-                return
-            os.unlink(slot, dir_fd=where)
-            raise Conflict(f"{shown(path)} in {self._root} was changed meanwhile")
-        tree.rename_new(slot, where, name, source)
-        raise Conflict(f"{shown(path)} in {self._root} was changed meanwhile")
-
-    def _duplicate(self, name: bytes, directory: int, to: bytes, to_directory: int) -> None:
-        with open(os.open(name, READ, dir_fd=directory), "rb") as old:
-            fd = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=to_directory)
-            with open(fd, "wb") as new:
-                while data := old.read(_CHUNK):
-                    new.write(data)
-                    self._gear.check_cancelled()
-                new.flush()
-                os.fsync(new.fileno())
-
-    def _tree_opened(self) -> Tree:
-        assert self._opened is not None
-        return self._opened
 
     # -- moving and removing ------------------------------------------------------------------------------------------
 
@@ -337,29 +252,22 @@ class LocalStorage:
             directories.changed(source)
             directories.changed(target)
             if there is None:
-                self._rename_new(path, source, to, target)
+                _rename_new(tree, path, source, to, target)
             elif replaces is None or replaces not in ("", rev_of(there)):
                 raise Conflict(f"{shown(to)} in {self._root} is not what was placed there")
             elif stat.S_ISDIR(there.st_mode):
                 os.rmdir(to[-1], dir_fd=target)  # ENOTEMPTY is a Conflict
-                self._rename_new(path, source, to, target)
+                _rename_new(tree, path, source, to, target)
             else:
-                self._replace(directories, path[-1], source, to, there)
+                self._placer.replace(directories, path[-1], source, to, there)
             directories.sync()
             moved = lstat(to[-1], target)
             if moved is None or not same_object(moved, rev_of(here)):
                 raise Conflict(f"{shown(to)} in {self._root} was changed at once")
             return RemoteState(rev=rev_of(moved))
 
-    def _rename_new(self, path: RemotePath, source: int, to: RemotePath, target: int) -> None:
-        try:
-            self._tree_opened().rename_new(path[-1], source, to[-1], target)
-        except FileExistsError as exc:
-            raise Conflict(f"{shown(to)} in {self._root} has just been made by somebody else") from exc
-
     def delete_file(self, path: RemotePath, rev: str) -> None:
-        tree, trash = self._tree(), self._trash
-        assert trash is not None
+        tree = self._tree()
         with answering(self._root, path), tree.directories() as directories:
             try:
                 directory = directories.fd(path[:-1])
@@ -370,7 +278,7 @@ class LocalStorage:
                 return
             if rev_of(here) != rev or stat.S_ISDIR(here.st_mode):
                 raise Conflict(f"{shown(path)} in {self._root} is not what was placed there")
-            slot, where = trash.take(directories, path[-1], directory, path)
+            slot, where = self._trash.take(directories, path[-1], directory, path)
             if not same_object(lstat(slot, where), rev):
                 tree.rename_new(slot, where, path[-1], directory)
                 raise Conflict(f"{shown(path)} in {self._root} was changed meanwhile")
@@ -428,13 +336,8 @@ def _answer(exc: OSError | DriverError, root: Path, path: RemotePath) -> DriverE
     return meaning(exc, root, path) if isinstance(exc, OSError) else exc
 
 
-def _sync_files(fds: list[int]) -> None:
-    """On disk, all of them. Their writes are begun together, so that the first fsync waits for nearly all.
-
-    Not syncfs, which is as quick for these files but waits for everybody else's bytes on that disk as well.
-    """
-    if len(fds) > 1:
-        for fd in fds:
-            begin_write(fd)
-    for fd in fds:
-        os.fsync(fd)
+def _rename_new(tree: Tree, path: RemotePath, source: int, to: RemotePath, target: int) -> None:
+    try:
+        tree.rename_new(path[-1], source, to[-1], target)
+    except FileExistsError as exc:
+        raise Conflict(f"{shown(to)} in {tree.root} has just been made by somebody else") from exc

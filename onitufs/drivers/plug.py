@@ -33,11 +33,13 @@ from onitufs.model.source import Source
 
 from .backoff import Backoff
 from .calling import Handlers, Runner, Threads
-from .carrying import Carrier, base_of, upload_of
+from .carrying import Carrier
 from .claims import Claims, Ticket
-from .handlers import Found, Gear, RemotePath, Upload
+from .handlers import Found, Gear, RemotePath
 from .health import Health
-from .progress import Metered, SourceTrouble, Transfer
+from .lanes import Lanes
+from .performing import Performer
+from .progress import SourceTrouble, Transfer
 from .queue import Job, Line, OrderQueue
 from .registry import ManifestedDriver
 from .supervisor import Reconnect, Supervisor, said
@@ -111,24 +113,20 @@ class Plug:
         self._directory_mode = directory_mode
         self._queue = OrderQueue(trio.current_time, _line_of)
         self._claims = Claims()
-        self._making: dict[RemotePath, Ticket] = {}
+        self._making: dict[RemotePath | FileId, Ticket] = {}
         self._made: set[FileId] = set()
         self._intents: dict[FileId, Ticket] = {}
         self._running: dict[FileId, Job] = {}
         self._waiting: dict[FileId, Order] = {}
         self._refused: dict[FileId, Job] = {}
-        self._busy = dict.fromkeys(Line, 0)
+        self._slots = Lanes(lanes)
         self._was_full = False
         self._wake = trio.Event()
         self._looking: dict[trio.CancelScope, trio.Event] = {}  # calls of `digest`, and their ends
         self._handlers: Handlers | None = None
-        self._carrier: Carrier | None = None
+        self._performer: Performer | None = None
         self._trouble: Exception | None = None
         self._trouble_until = 0.0
-        self._probing = False  # trouble may be over: one piece of work at a time finds out
-        self._trial = 0  # counts how often probing began while something older was still running
-        self._probes = 0  # pieces of work that were started in this trial
-        self._full_until: float | None = None
         self._too_big: set[FileId] = set()  # files that found the service full, and are tried again
         self._turn = 0
 
@@ -182,7 +180,7 @@ class Plug:
 
     def resume(self) -> None:
         """End a pause, every delay and a suspension; go on at once."""
-        self._trouble, self._full_until = None, None
+        self._trouble, self._slots.full_until = None, None
         self._queue.hurry()
         self._supervisor.resume()
         self._wake.set()
@@ -267,10 +265,11 @@ class Plug:
                 self._remember_identity(identity)
                 self._identity = identity
             self._handlers = handlers
-            self._carrier = self._new_carrier(handlers)
+            self._performer = Performer(handlers, self._new_carrier(handlers), self._open_source)
             self._trouble = None
-            self._probing = self._supervisor.failures > 0
-            if not self._probing:
+            if self._supervisor.failures > 0:
+                self._slots.probe()
+            else:
                 self.health.become("up")
             async with trio.open_nursery() as nursery:
                 if handlers.has("tend"):
@@ -306,8 +305,8 @@ class Plug:
                 if not self._running:
                     raise self._trouble
                 if trio.current_time() >= self._trouble_until:  # what runs still runs: the service may be back
-                    self._trouble, self._probing = None, True
-                    self._trial, self._probes = self._trial + 1, 0
+                    self._trouble = None
+                    self._slots.probe()
             until = self._trouble_until if self._trouble is not None else self._fill(nursery)
             self._tell_room()
             with trio.move_on_at(until):
@@ -317,45 +316,30 @@ class Plug:
 
     def _fill(self, nursery: trio.Nursery) -> float:
         """Start whatever may be started. When to look again, if nothing happens before."""
+        assert self._performer is not None
+        batches = self._performer.takes_batches
         idle = 0
         while idle < len(Line):
             self._turn += 1
             line = Line(self._turn % len(Line))
-            jobs, ticket = self._take(line) if self._free(line) else ([], None)
+            jobs, ticket = self._take(line) if self._slots.free(line, batches=batches) else ([], None)
             if not jobs or ticket is None:
                 idle += 1
                 continue
             idle = 0
-            self._busy[line] += 1
-            self._probes += 1
-            nursery.start_soon(self._work, line, jobs, ticket, self._trial)
-        if self._probing and not self._running:
+            nursery.start_soon(self._work, line, jobs, ticket, self._slots.begin(line))
+        if self._slots.probing and not self._running:
             self._well()  # nothing to try it with
         # What is due already could not be started: then the end of something that runs wakes us.
-        due = (self._queue.next_due(), self._full_until)
+        due = (self._queue.next_due(), self._slots.full_until)
         return min((at for at in due if at is not None and at > trio.current_time()), default=float("inf"))
-
-    def _free(self, line: Line) -> bool:
-        if sum(self._busy.values()) >= self._lanes or (self._probing and self._probes > 0):
-            return False
-        if line is Line.NAMES:
-            return True
-        if self._full_until is not None:  # one put at a time finds out whether there is space again
-            return trio.current_time() >= self._full_until and not self._busy[Line.SMALL] + self._busy[Line.LARGE]
-        if line is Line.LARGE:
-            return self._busy[line] < max(1, self._lanes - 1)
-        # One batch at a time: what arrives while it is synced makes the next one.
-        return not (self._batches and self._busy[line])
-
-    @property
-    def _batches(self) -> bool:
-        return self._handlers is not None and self._handlers.has("upload_batch")
 
     def _take(self, line: Line) -> tuple[list[Job], Ticket | None]:
         """The next job of a line, or batch of jobs, with its claims."""
         ticket = Ticket()
         jobs: list[Job] = []
-        alone = line is not Line.SMALL or not self._batches or self._full_until is not None or self._probing
+        assert self._performer is not None
+        alone = line is not Line.SMALL or not self._performer.takes_batches or self._slots.alone
         size = 0
         while (job := self._queue.pick(line)) is not None:
             if not self._claim(job, ticket):
@@ -369,11 +353,11 @@ class Plug:
 
     def _claim(self, job: Job, ticket: Ticket) -> bool:
         """Claim what the job touches; if something is in its way, the job waits for that. False also if it ended."""
-        assert self._carrier is not None
+        assert self._performer is not None
         order = job.order
         self._drop_intent(order.file)
         try:
-            paths, making = self._touches(order)
+            paths, making = self._performer.touches(order)
         except DriverError as exc:  # Gone, NameNotAllowed, or Stale from `directory`
             self._end(job, _failed(order, exc))
             return False
@@ -396,27 +380,10 @@ class Plug:
             self._making.setdefault(path, ticket)
         return True
 
-    def _touches(self, order: Order) -> tuple[list[tuple[RemotePath, bool]], list[RemotePath]]:
-        """Claims (path, shared) of an order, and the directories it is going to make."""
-        carrier = self._carrier
-        assert carrier is not None
-        match order:
-            case Put():
-                path = carrier.path(order.place, order.missing)
-                making = [missing for _, missing in carrier.unmade(order.missing)]
-                if order.kind is Kind.DIRECTORY:
-                    return [(path, True)], [*making, path]
-                return [(path, False)], making
-            case Move():
-                paths = [carrier.path_of_copy(order.copy), carrier.path(order.place, order.missing)]
-                making = [missing for _, missing in carrier.unmade(order.missing)]
-                return [(path, False) for path in paths], making
-            case Delete():
-                return [(carrier.path_of_copy(order.copy), False)], []
-            case SetAttributes():
-                return [(carrier.path_of_copy(order.copy), order.copy.kind is Kind.DIRECTORY)], []
-            case _:
-                assert_never(order)
+    def _made_on_the_way(self, order: Put | Move) -> list[RemotePath | FileId]:
+        """The directories it makes, as path and as file: one is not made at two places, nor two at one."""
+        assert self._carrier is not None
+        return [key for file, path in self._carrier.unmade(order.missing) for key in (path, file)]
 
     def _drop_intent(self, file: FileId) -> None:
         intent = self._intents.pop(file, None)
@@ -449,17 +416,16 @@ class Plug:
                 if self._running.get(job.order.file) is job:
                     self._back(job)
             self._release(ticket)
-            self._busy[line] -= 1
-            if trial == self._trial:
-                self._probes -= 1
+            self._slots.end(line, trial)
             self._wake.set()
 
     async def _single(self, job: Job) -> None:
+        assert self._performer is not None
         order = job.order
         transfer = Transfer(order, _what(order), job.size, trio.current_time)
         self.transfers.append(transfer)
         try:
-            done = await self._carry(order, transfer)
+            done = await self._performer.one(order, transfer)
         except Exception as exc:  # noqa: BLE001  sorted out there; a bug is raised again
             self._failed(job, exc)
         else:
@@ -467,84 +433,25 @@ class Plug:
         finally:
             self.transfers.remove(transfer)
 
-    async def _carry(self, order: Order, transfer: Transfer) -> Done:
-        carrier = self._carrier
-        assert carrier is not None
-        match order:
-            case Put():
-                made = await carrier.make_directories(carrier.unmade(order.missing))
-                path = carrier.path(order.place, order.missing)
-                if order.kind is Kind.DIRECTORY:
-                    done = await carrier.put_directory(order, path)
-                    return Done(order=order, state=done.state, made=(*made, *done.made), kept=done.kept)
-                if order.kind is Kind.SYMLINK:
-                    state, kept = await carrier.put_symlink(order, path)
-                else:
-                    source = self._metered(order, transfer)
-                    try:
-                        state, kept = await carrier.put_file(order, path, source)
-                    finally:
-                        source.close()
-                return Done(order=order, state=state, made=made, kept=kept)
-            case Move():
-                made = await carrier.make_directories(carrier.unmade(order.missing))
-                paths = carrier.path_of_copy(order.copy), carrier.path(order.place, order.missing)
-                done = await carrier.move(order, *paths)
-                return Done(order=order, state=done.state, made=made, kept=done.kept)
-            case Delete():
-                return await carrier.delete(order, carrier.path_of_copy(order.copy))
-            case SetAttributes():
-                return await carrier.set_attributes(order, carrier.path_of_copy(order.copy))
-            case _:
-                assert_never(order)
-
-    def _metered(self, order: Put, transfer: Transfer) -> Metered:
-        return Metered(self._open_source(order), transfer, self._runner.check_cancelled)
-
     async def _batch(self, jobs: list[Job]) -> None:
-        carrier, handlers = self._carrier, self._handlers
-        assert carrier is not None
-        assert handlers is not None
-        made: dict[FileId, bool] = {}
-        sent: list[tuple[Job, Put, Transfer, Metered]] = []
-        uploads: list[tuple[Upload, Source]] = []
-        one_by_one: list[Job] = []
+        assert self._performer is not None
+        transfers = [Transfer(job.order, "put", job.size, trio.current_time) for job in jobs]
+        self.transfers += transfers
+        singly: list[Job] = []
         try:
-            for job in jobs:
-                order = job.order
-                assert isinstance(order, Put)
-                try:
-                    unmade = [missing for missing in carrier.unmade(order.missing) if missing[0] not in made]
-                    made.update(await carrier.make_directories(unmade))
-                    path = carrier.path(order.place, order.missing)
-                    transfer = Transfer(order, "put", job.size, trio.current_time)
-                    source = self._metered(order, transfer)
-                except Exception as exc:  # noqa: BLE001  sorted out there; a bug is raised again
-                    self._failed(job, exc)
+            ends = await self._performer.batch(transfers)
+            for number, (job, end) in enumerate(zip(jobs, ends, strict=True)):
+                if isinstance(end, Conflict | Gone):
+                    singly.append(job)
+                elif isinstance(end, Exception):
+                    self._failed(job, end)
                 else:
-                    sent.append((job, order, transfer, source))
-                    uploads.append((upload_of(order, path, base_of(order)), source))
-                    self.transfers.append(transfer)
-            answers: list[Any]
-            try:
-                answers = await handlers.call("upload_batch", uploads) if uploads else []
-            except Exception as exc:  # noqa: BLE001
-                answers = [exc] * len(uploads)
-            for number, ((job, order, _, _), answer) in enumerate(zip(sent, answers, strict=True)):
-                if isinstance(answer, Conflict | Gone):
-                    one_by_one.append(job)
-                elif isinstance(answer, Exception):
-                    self._failed(job, answer)
-                else:
-                    told = tuple((file, made.pop(file)) for file in order.missing if file in made)
-                    self._end(job, Done(order=order, state=answer, made=told))
-                if number % 16 == 15:
+                    self._end(job, end)
+                if number % 16 == 15:  # ends are written down on the loop: others have a turn, too
                     await trio.lowlevel.checkpoint()
         finally:
-            for _, _, transfer, source in sent:
-                source.close()
-                self.transfers.remove(transfer)
-        for job in one_by_one:
+            self.transfers = [transfer for transfer in self.transfers if transfer not in transfers]
+        for job in singly:
             await self._single(job)
 
     # -- ends ---------------------------------------------------------------------------------------------------------
@@ -556,7 +463,7 @@ class Plug:
         self._too_big.discard(file)
         if isinstance(outcome, Done):
             if isinstance(job.order, Put):
-                self._full_until = None
+                self._slots.full_until = None
             self._well()
             self._refused.pop(file, None)
             self._made.difference_update(directory for directory, _ in outcome.made)
@@ -599,7 +506,7 @@ class Plug:
         if isinstance(exc, SourceTrouble):
             return
         if isinstance(exc, QuotaFull):
-            self._full_until = now + delay_s
+            self._slots.full_until = now + delay_s
             self._too_big.add(job.order.file)
             self.health.become("full", *job.problem)
             return
@@ -615,9 +522,9 @@ class Plug:
 
     def _well(self) -> None:
         """The entry does its work."""
-        self._probing = False
+        self._slots.probing = False
         self._supervisor.failures = 0
-        if self._trouble is None and self._full_until is None and not self._too_big:
+        if self._trouble is None and self._slots.full_until is None and not self._too_big:
             self.health.become("up")
 
 

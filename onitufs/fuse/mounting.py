@@ -14,6 +14,7 @@ from onitufs.model.errors import NoDaemon
 
 from . import mount_points
 from .operations import Operations
+from .turns import IDLE_TASKS, Turns, frugal_turns
 
 # Handlers that wait (for a dead entry, at worst) each keep a task of pyfuse3's; with its default of 99 of them the
 # next stat of anybody would wait, too.
@@ -88,6 +89,7 @@ class Mount:
         self.point = point
         self._limiter = trio.CapacityLimiter(1)
         self._scope = trio.CancelScope()
+        self.turns: Turns | None = None
         said: list[str] = []
         try:
             with _heard(said):
@@ -109,7 +111,8 @@ class Mount:
 
     async def _answer(self, scope: trio.CancelScope) -> None:
         self._scope = scope
-        await pyfuse3.main(max_tasks=MAX_TASKS)
+        with frugal_turns() as self.turns:
+            await pyfuse3.main(min_tasks=IDLE_TASKS, max_tasks=MAX_TASKS)
         scope.cancel()
 
     def _raise_background(self) -> None:

@@ -166,6 +166,11 @@ class Commands:
         while len(self.volume.handles) > handles:
             await self.operations.closed.wait()
 
+    def turns_taken(self) -> int:
+        """How often a request was read without waiting."""
+        assert self.mount.turns is not None
+        return self.mount.turns.taken
+
     def asked(self, handler: str) -> int:
         """How often the kernel has called the handler."""
         return self.operations.asked.get(handler, 0)

@@ -2,13 +2,13 @@
 
 import base64
 import datetime
-import importlib.metadata
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import trio
 
+from onitufs import __version__
 from onitufs.catalog import keys
 from onitufs.content.media_type import media_type
 from onitufs.drivers.plug import Plug
@@ -68,7 +68,7 @@ class Answers:
             "mount": known.mount,
             "state": known.state,
             "pid": os.getpid(),
-            "version": importlib.metadata.version("onitufs"),
+            "version": __version__,
             "since": _time(known.since_ns),
             "verdict": self._verdict(failures, entries),
             "files": self._counts(failures),

@@ -113,6 +113,7 @@ class _Daemon:
             placing = self._placing = self._entries.placing(self._setup)
             self._volume.changed = placing.changed
             self._volume.subtree_changed = placing.subtree_changed
+            self._volume.rename_matters = placing.rename_matters
             self._catalog.on_durable = placing.durable
             self._note_rules()
             await nursery.start(placing.run)

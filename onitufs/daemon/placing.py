@@ -116,6 +116,10 @@ class Placing:
         del directory
         self._wake.set()
 
+    def rename_matters(self, old: bytes, new: bytes) -> bool:
+        """Whether what is below a directory may belong elsewhere after this rename."""
+        return self.facts.rulebook.rename_matters(old, new)
+
     def ask(self, file: FileId) -> None:
         """Have the Referee look at this file soon."""
         if len(self._to_ask) < MOST_REMEMBERED:

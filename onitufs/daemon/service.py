@@ -26,11 +26,11 @@ class Service(Protocol):
 
     def entries(self) -> list[Answer]:
         """Each: name, driver, mode, health ("up"|"degraded"|"auth-needed"|"full"|"suspended"|"paused"), since,
-        message, remedy, queued, running: [{path, what, bytes, of, bytes_per_s}], placed."""
+        message, remedy, queued, running: [{path, what, bytes, of, bytes_per_s}]."""
         ...
 
     def whereis(self, path: bytes) -> Answer:
-        """Keys: path, kind, size, modified, here (bytes in the local store), state ("placed"|"pending"|"failing"|
+        """Keys: path, kind, size, modified, here (whether its bytes are in the local store), state ("placed"|"pending"|"failing"|
         "only-here"), wanted: [entry], copies: [{entry, path, state ("current"|"old"), size, verified, digest}],
         problems: [{entry, reason, remedy}]. Raises NoSuchPath."""
         ...

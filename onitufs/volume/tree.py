@@ -42,7 +42,8 @@ class Tree:
     """The namespace over a Catalog. Keeps one live Inode object for each inode that somebody holds.
 
     `changed` is called after each commit for each file id that became unsettled, `subtree_changed` for each directory
-    below which everything is to be asked again. Both must not raise.
+    below which everything is to be asked again: one that was renamed, where `rename_matters` (given the old and the new
+    path) says that what is below may belong elsewhere now. None of them may raise.
     """
 
     def __init__(self, catalog: Catalog, *, owner: tuple[int, int], now_ns: Callable[[], int] = clock.now_ns) -> None:
@@ -50,6 +51,7 @@ class Tree:
         self.now_ns = now_ns
         self.changed: Callable[[FileId], None] = lambda file: None
         self.subtree_changed: Callable[[InodeNumber], None] = lambda directory: None
+        self.rename_matters: Callable[[bytes, bytes], bool] = lambda old, new: True
         self._live: dict[InodeNumber, Inode] = {}
         self._paths: dict[InodeNumber, bytes] = {}  # of directories; emptied when one of them moves
         if catalog.get(keys.inode(ROOT_INODE)) is None:
@@ -496,10 +498,14 @@ class Tree:
         changes[keys.name(moved.file)] = pack_name(Name(target.number, new_name, moved.inode, moved.kind))
         inode.ctime_ns = self.now_ns()
         if moved.kind is Kind.DIRECTORY:
+            old = self.directory_path(moved.inode)
+            new = self.directory_path(target.number) + b"/" + new_name
             inode.parent = target.number
             source.nlink -= 1
             target.nlink += 1
-            changes[keys.subtree(moved.inode)] = b""
+            # At another depth a relative link may lead out of the tree, or not any more.
+            if old.count(b"/") != new.count(b"/") or self.rename_matters(old, new):
+                changes[keys.subtree(moved.inode)] = b""
             self._paths.clear()
         if inode.generation or moved.kind is Kind.DIRECTORY:
             self.mark(changes, moved.file, "renamed")

@@ -123,3 +123,20 @@ def test_the_counts_survive_a_restart(life):
     assert counts == (1, 1, 3)
     life.kill()
     assert (life.volume.files, life.volume.directories, life.volume.unsettled) == counts
+
+
+def test_only_a_rename_that_matters_marks_what_is_below(life):
+    moved = life.volume.make_directory(ROOT_INODE, b"a", 0o755, 0, 0)
+    life.volume.rename_matters = lambda old, new: new == b"/x"
+    life.volume.rename(ROOT_INODE, b"a", ROOT_INODE, b"b")
+    assert life.catalog.get(keys.subtree(moved.number)) is None
+    life.volume.rename(ROOT_INODE, b"b", ROOT_INODE, b"x")
+    assert life.catalog.get(keys.subtree(moved.number)) is not None
+
+
+def test_a_directory_that_changes_its_depth_is_looked_through_for_links(life):
+    moved = life.volume.make_directory(ROOT_INODE, b"a", 0o755, 0, 0)
+    other = life.volume.make_directory(ROOT_INODE, b"o", 0o755, 0, 0)
+    life.volume.rename_matters = lambda old, new: False
+    life.volume.rename(ROOT_INODE, b"a", other.number, b"a")
+    assert life.catalog.get(keys.subtree(moved.number)) is not None

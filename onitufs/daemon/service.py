@@ -30,7 +30,8 @@ class Service(Protocol):
         ...
 
     def whereis(self, path: bytes) -> Answer:
-        """Keys: path, kind, size, modified, here (whether its bytes are in the local store), state ("placed"|"pending"|"failing"|
+        """Keys: path, kind, size, modified, here (whether its bytes are in the local store),
+        state ("placed"|"pending"|"failing"|
         "only-here"), wanted: [entry], copies: [{entry, path, state ("current"|"old"), size, verified, digest}],
         problems: [{entry, reason, remedy}]. Raises NoSuchPath."""
         ...

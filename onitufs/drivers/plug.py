@@ -10,11 +10,11 @@ import random as random_module
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any
 
 import trio
 
-from onitufs.model.copies import Place, RemoteState
+from onitufs.model.copies import Place
 from onitufs.model.errors import (
     Conflict,
     DriverError,
@@ -28,26 +28,26 @@ from onitufs.model.errors import (
 )
 from onitufs.model.files import Kind
 from onitufs.model.ids import EntryName, FileId
-from onitufs.model.orders import Delete, Done, Failed, Move, Order, Outcome, Put, SetAttributes
+from onitufs.model.orders import Delete, Done, Failed, Move, Order, Outcome, Put
 from onitufs.model.source import Source
 
+from .admission import Admission
 from .backoff import Backoff
 from .calling import Handlers, Runner, Threads
 from .carrying import Carrier
-from .claims import Claims, Ticket
+from .claims import Ticket
 from .handlers import Found, Gear, RemotePath
 from .health import Health
 from .lanes import Lanes
+from .looking import Lookers
 from .performing import Performer
 from .progress import SourceTrouble, Transfer
-from .queue import Job, Line, OrderQueue
+from .queue import Job, Line, OrderQueue, line_of
 from .registry import ManifestedDriver
 from .supervisor import Reconnect, Supervisor, said
 
 log = logging.getLogger(__name__)
 
-SMALL_BYTES = 256 * 1024
-"""Files up to this size go in batches, where the driver takes batches, and have a lane that large ones never take."""
 BATCH_FILES = 64
 BATCH_BYTES = 4 * 1024 * 1024
 CLOSING_S = 10.0
@@ -102,7 +102,6 @@ class Plug:
         self._identity = identity
         self._remember_identity = remember_identity
         self._work_dir = work_dir
-        self._lanes = lanes
         self._bound = bound
         self._runner = runner if runner is not None else Threads(lanes + 2)
         self._now_s = now_s
@@ -111,19 +110,16 @@ class Plug:
         self._path_of = path_of
         self._directory = directory
         self._directory_mode = directory_mode
-        self._queue = OrderQueue(trio.current_time, _line_of)
-        self._claims = Claims()
-        self._making: dict[RemotePath | FileId, Ticket] = {}
+        self._queue = OrderQueue(trio.current_time, line_of)
+        self._admission = Admission()
         self._made: set[FileId] = set()
-        self._intents: dict[FileId, Ticket] = {}
         self._running: dict[FileId, Job] = {}
         self._waiting: dict[FileId, Order] = {}
         self._refused: dict[FileId, Job] = {}
-        self._slots = Lanes(lanes)
+        self._lanes = Lanes(lanes)
         self._was_full = False
         self._wake = trio.Event()
-        self._looking: dict[trio.CancelScope, trio.Event] = {}  # calls of `digest`, and their ends
-        self._handlers: Handlers | None = None
+        self._lookers: Lookers | None = None
         self._performer: Performer | None = None
         self._trouble: Exception | None = None
         self._trouble_until = 0.0
@@ -146,7 +142,7 @@ class Plug:
         if order.file in self._running:
             self._waiting[order.file] = order
             return
-        self._drop_intent(order.file)
+        self._ready(self._admission.drop_intent(order.file))
         job = self._queue.add(order)
         refused = self._refused.get(order.file)
         if refused is not None and refused.order == order:  # ordered again unchanged: the same would happen at once
@@ -160,7 +156,7 @@ class Plug:
         self._waiting.pop(file, None)
         self._refused.pop(file, None)
         self._too_big.discard(file)
-        self._drop_intent(file)
+        self._ready(self._admission.drop_intent(file))
         self._queue.withdraw(file)
         self._tell_room()
         self._wake.set()
@@ -180,7 +176,7 @@ class Plug:
 
     def resume(self) -> None:
         """End a pause, every delay and a suspension; go on at once."""
-        self._trouble, self._slots.full_until = None, None
+        self._trouble, self._lanes.full_until = None, None
         self._queue.hurry()
         self._supervisor.resume()
         self._wake.set()
@@ -198,32 +194,11 @@ class Plug:
     async def digest(self, path: RemotePath, kind: Kind) -> Found | None:
         """What stands at a path, with the digest of a file's content reread (b"" if the driver cannot). None: nothing,
         or something of another kind. Raises DriverError; ServiceError while the entry is not connected."""
-        handlers = self._handlers
-        if handlers is None:
-            raise self._not_connected()
-        with trio.CancelScope() as looking:
-            self._looking[looking] = trio.Event()
-            try:
-                return await self._look(handlers, path, kind)
-            finally:
-                self._looking.pop(looking).set()
-        raise self._not_connected()
-
-    def _not_connected(self) -> ServiceError:
-        return ServiceError(f"entry {self.entry} is {self.health.state}: {self.health.message or 'not connected'}")
-
-    async def _look(self, handlers: Handlers, path: RemotePath, kind: Kind) -> Found | None:
-        found: Found | None = await handlers.call("stat", path)
-        if found is None or found.kind is not kind:
-            return None
-        if kind is Kind.FILE and handlers.has("digest"):
-            try:
-                digest = await handlers.call("digest", path)
-            except (Gone, Conflict):
-                return None
-            state = RemoteState(rev=found.state.rev, remote_id=found.state.remote_id, digest=digest)
-            found = Found(kind=kind, size=found.size, mtime_ns=found.mtime_ns, state=state)
-        return found
+        if self._lookers is not None:
+            lasted, found = await self._lookers.look(path, kind)
+            if lasted:
+                return found
+        raise ServiceError(f"entry {self.entry} is {self.health.state}: {self.health.message or 'not connected'}")
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
@@ -259,16 +234,17 @@ class Plug:
 
     async def _session(self) -> None:
         handlers = await self._new_driver()
+        lookers: Lookers | None = None
         try:
             identity = await handlers.call("connect")
             if self._identity is None:
                 self._remember_identity(identity)
                 self._identity = identity
-            self._handlers = handlers
+            self._lookers = lookers = Lookers(handlers)
             self._performer = Performer(handlers, self._new_carrier(handlers), self._open_source)
             self._trouble = None
             if self._supervisor.failures > 0:
-                self._slots.probe()
+                self._lanes.probe()
             else:
                 self.health.become("up")
             async with trio.open_nursery() as nursery:
@@ -276,18 +252,10 @@ class Plug:
                     nursery.start_soon(self._tend, handlers)
                 await self._dispatch(nursery)
         finally:
-            self._handlers = None
-            await self._nobody_looks()
+            self._lookers = None
+            if lookers is not None:
+                await lookers.end()
             await self._close(handlers)
-
-    async def _nobody_looks(self) -> None:
-        """End the calls of `digest`, so that nothing is closed under their hands."""
-        ends = list(self._looking.values())
-        for looking in self._looking:
-            looking.cancel()
-        with trio.CancelScope(shield=True):
-            for end in ends:
-                await end.wait()
 
     async def _tend(self, handlers: Handlers) -> None:
         while True:
@@ -306,7 +274,7 @@ class Plug:
                     raise self._trouble
                 if trio.current_time() >= self._trouble_until:  # what runs still runs: the service may be back
                     self._trouble = None
-                    self._slots.probe()
+                    self._lanes.probe()
             until = self._trouble_until if self._trouble is not None else self._fill(nursery)
             self._tell_room()
             with trio.move_on_at(until):
@@ -322,16 +290,16 @@ class Plug:
         while idle < len(Line):
             self._turn += 1
             line = Line(self._turn % len(Line))
-            jobs, ticket = self._take(line) if self._slots.free(line, batches=batches) else ([], None)
+            jobs, ticket = self._take(line) if self._lanes.free(line, batches=batches) else ([], None)
             if not jobs or ticket is None:
                 idle += 1
                 continue
             idle = 0
-            nursery.start_soon(self._work, line, jobs, ticket, self._slots.begin(line))
-        if self._slots.probing and not self._running:
+            nursery.start_soon(self._work, line, jobs, ticket, self._lanes.begin(line))
+        if self._lanes.probing and not self._running:
             self._well()  # nothing to try it with
         # What is due already could not be started: then the end of something that runs wakes us.
-        due = (self._queue.next_due(), self._slots.full_until)
+        due = (self._queue.next_due(), self._lanes.full_until)
         return min((at for at in due if at is not None and at > trio.current_time()), default=float("inf"))
 
     def _take(self, line: Line) -> tuple[list[Job], Ticket | None]:
@@ -339,7 +307,7 @@ class Plug:
         ticket = Ticket()
         jobs: list[Job] = []
         assert self._performer is not None
-        alone = line is not Line.SMALL or not self._performer.takes_batches or self._slots.alone
+        alone = line is not Line.SMALL or not self._performer.takes_batches or self._lanes.alone
         size = 0
         while (job := self._queue.pick(line)) is not None:
             if not self._claim(job, ticket):
@@ -355,45 +323,28 @@ class Plug:
         """Claim what the job touches; if something is in its way, the job waits for that. False also if it ended."""
         assert self._performer is not None
         order = job.order
-        self._drop_intent(order.file)
+        self._ready(self._admission.drop_intent(order.file))
         try:
             paths, making = self._performer.touches(order)
         except DriverError as exc:  # Gone, NameNotAllowed, or Stale from `directory`
             self._end(job, _failed(order, exc))
             return False
-        blocker = self._claims.in_the_way(paths, heed_intents=not _is_directory(order))
-        if blocker is None:
-            others = (self._making.get(path) for path in making)
-            blocker = next((other for other in others if other is not None and other is not ticket), None)
+        blocker = self._admission.in_the_way(ticket, paths, making, heed_intents=not _is_directory(order))
         if blocker is not None:
             self._queue.block(job)
             blocker.waiting.append(job)
-            if _is_directory(order):  # what comes later below it waits, or its turn might never come
-                self._intents[order.file] = intent = Ticket(intent=True)
-                self._claims.take(intent, paths)
+            if _is_directory(order):
+                self._admission.intend(order.file, paths)
             return False
         if not self._fits(order):
             self._end(job, _failed(order, Stale("it built on Copies that have changed since")))
             return False
-        self._claims.take(ticket, paths)
-        for path in making:
-            self._making.setdefault(path, ticket)
+        self._admission.admit(ticket, paths, making)
         return True
 
-    def _made_on_the_way(self, order: Put | Move) -> list[RemotePath | FileId]:
-        """The directories it makes, as path and as file: one is not made at two places, nor two at one."""
-        assert self._carrier is not None
-        return [key for file, path in self._carrier.unmade(order.missing) for key in (path, file)]
-
-    def _drop_intent(self, file: FileId) -> None:
-        intent = self._intents.pop(file, None)
-        if intent is not None:
-            self._release(intent)
-
-    def _release(self, ticket: Ticket) -> None:
-        for path in [path for path, holder in self._making.items() if holder is ticket]:
-            del self._making[path]
-        for job in self._claims.release(ticket):
+    def _ready(self, waited: list[object]) -> None:
+        """What waited may be tried again."""
+        for job in waited:
             assert isinstance(job, Job)
             self._queue.ready(job)
 
@@ -415,14 +366,14 @@ class Plug:
             for job in jobs:  # what did not end: cancelled, or a bug
                 if self._running.get(job.order.file) is job:
                     self._back(job)
-            self._release(ticket)
-            self._slots.end(line, trial)
+            self._ready(self._admission.release(ticket))
+            self._lanes.end(line, trial)
             self._wake.set()
 
     async def _single(self, job: Job) -> None:
         assert self._performer is not None
         order = job.order
-        transfer = Transfer(order, _what(order), job.size, trio.current_time)
+        transfer = Transfer(order, job.size, trio.current_time)
         self.transfers.append(transfer)
         try:
             done = await self._performer.one(order, transfer)
@@ -435,7 +386,7 @@ class Plug:
 
     async def _batch(self, jobs: list[Job]) -> None:
         assert self._performer is not None
-        transfers = [Transfer(job.order, "put", job.size, trio.current_time) for job in jobs]
+        transfers = [Transfer(job.order, job.size, trio.current_time) for job in jobs]
         self.transfers += transfers
         singly: list[Job] = []
         try:
@@ -463,7 +414,7 @@ class Plug:
         self._too_big.discard(file)
         if isinstance(outcome, Done):
             if isinstance(job.order, Put):
-                self._slots.full_until = None
+                self._lanes.full_until = None
             self._well()
             self._refused.pop(file, None)
             self._made.difference_update(directory for directory, _ in outcome.made)
@@ -506,7 +457,7 @@ class Plug:
         if isinstance(exc, SourceTrouble):
             return
         if isinstance(exc, QuotaFull):
-            self._slots.full_until = now + delay_s
+            self._lanes.full_until = now + delay_s
             self._too_big.add(job.order.file)
             self.health.become("full", *job.problem)
             return
@@ -522,30 +473,10 @@ class Plug:
 
     def _well(self) -> None:
         """The entry does its work."""
-        self._slots.probing = False
+        self._lanes.probing = False
         self._supervisor.failures = 0
-        if self._trouble is None and self._slots.full_until is None and not self._too_big:
+        if self._trouble is None and self._lanes.full_until is None and not self._too_big:
             self.health.become("up")
-
-
-def _line_of(order: Order) -> tuple[Line, int]:
-    if isinstance(order, Put) and order.kind is Kind.FILE:
-        return (Line.SMALL if order.size <= SMALL_BYTES else Line.LARGE), order.size
-    return Line.NAMES, 0
-
-
-def _what(order: Order) -> str:
-    match order:
-        case Put():
-            return "put"
-        case Move():
-            return "move"
-        case Delete():
-            return "delete"
-        case SetAttributes():
-            return "attributes"
-        case _:
-            assert_never(order)
 
 
 def _is_directory(order: Order) -> bool:

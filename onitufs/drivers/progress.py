@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import assert_never
 
 from onitufs.model.errors import Stale
-from onitufs.model.orders import Order
+from onitufs.model.orders import Delete, Move, Order, Put, SetAttributes
 from onitufs.model.source import Source
 
 _WINDOW_S = 2.0
@@ -15,7 +16,6 @@ class Transfer:
     """One order under way. Bytes; `of` is 0 for what moves none. Counted in a thread, read on the loop."""
 
     order: Order
-    what: str  # "put", "move", "delete", "attributes"
     of: int
     now_s: Callable[[], float]
     bytes: int = 0
@@ -26,6 +26,21 @@ class Transfer:
     def __post_init__(self) -> None:
         self._started = self.now_s()
         self._mark = (self._started, 0)
+
+    @property
+    def what(self) -> str:
+        """For people: "put", "move", "delete" or "attributes"."""
+        match self.order:
+            case Put():
+                return "put"
+            case Move():
+                return "move"
+            case Delete():
+                return "delete"
+            case SetAttributes():
+                return "attributes"
+            case _:
+                assert_never(self.order)
 
     @property
     def bytes_per_s(self) -> float:

@@ -9,11 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from onitufs.model.files import Kind
 from onitufs.model.ids import FileId
-from onitufs.model.orders import Order
+from onitufs.model.orders import Order, Put
 
 _OLDEST_EVERY = 4
 """Each fourth pick takes the order that waits longest, whatever its size: so none starves."""
+
+
+SMALL_BYTES = 256 * 1024
+"""Files up to this size go in batches, where the driver takes batches."""
 
 
 class Line(enum.IntEnum):
@@ -22,6 +27,13 @@ class Line(enum.IntEnum):
     NAMES = 0  # moves, deletes, directories, links, attributes: no bytes
     SMALL = 1
     LARGE = 2
+
+
+def line_of(order: Order) -> tuple[Line, int]:
+    """The line of an order, and how many bytes it moves."""
+    if isinstance(order, Put) and order.kind is Kind.FILE:
+        return (Line.SMALL if order.size <= SMALL_BYTES else Line.LARGE), order.size
+    return Line.NAMES, 0
 
 
 class Stage(enum.Enum):

@@ -123,7 +123,7 @@ async def cancelled_half_way(s: Subject) -> None:
             else:
                 trio.from_thread.run_sync(scope.cancel)
 
-        transfer = Transfer(order, "put", len(new), trio.current_time)
+        transfer = Transfer(order, len(new), trio.current_time)
         source = Metered(Bytes(new, cancel), transfer, s.handlers.runner.check_cancelled)
         await s.call("upload_file", upload((b"f",), new, state.rev), source)
     assert scope.cancelled_caught, "the upload went on after it was cancelled"

@@ -477,3 +477,27 @@ async def test_only_a_lost_object_is_called_gone(memory_world):
         plug.submit(world.move(first.file, b"g"))
         (failed,) = await world.ended()
         assert isinstance(failed.error, Gone)
+
+
+async def test_two_renames_that_wait_do_not_wait_for_each_other(memory_world):
+    world = memory_world
+    plug = world.plug()
+    outer = world.new_directory(b"outer")
+    inner = world.new_directory(b"inner", outer)
+    async with world.running(plug):
+        plug.submit(world.put(b"f", b"1", parent=inner))
+        await world.done()
+        gate = Gate(world, "upload_chunk")
+        plug.submit(world.put(b"g", b"2", parent=inner))
+        await gate.holds(1)
+        plug.submit(world.move(inner, b"inside", parent=outer))
+        plug.submit(world.move(outer, b"outside"))
+        await trio.testing.wait_all_tasks_blocked()
+        plug.submit(world.put(b"h", b"3", parent=inner))
+        await trio.testing.wait_all_tasks_blocked()
+        assert gate.held == 1
+        assert world.calls("move_file") == []
+        gate.open()
+        await world.done(4)
+    assert {path[:2] for path in world.files()} == {(b"outside", b"inside")}
+    assert len(world.files()) == 3

@@ -158,3 +158,57 @@ def test_names_and_attributes_survive(new_onitu: Maker) -> None:
     onitu.kill()
     onitu.mount()
     assert tree(mnt, facts) == before
+
+
+def rewritten(mnt: Path) -> None:
+    (mnt / "f").write_bytes(b"third")
+
+
+def renamed(mnt: Path) -> None:
+    os.rename(mnt / "f", mnt / "g")
+
+
+def renamed_and_rewritten(mnt: Path) -> None:
+    os.rename(mnt / "f", mnt / "g")
+    (mnt / "g").write_bytes(b"third")
+
+
+def replaced(mnt: Path) -> None:
+    (mnt / "temp").write_bytes(b"third")
+    os.rename(mnt / "temp", mnt / "f")
+
+
+def removed(mnt: Path) -> None:
+    os.unlink(mnt / "f")
+
+
+def given_another_mode(mnt: Path) -> None:
+    os.chmod(mnt / "f", 0o600)
+
+
+@pytest.mark.parametrize("change", [rewritten, renamed, renamed_and_rewritten, replaced, removed, given_another_mode])
+def test_killed_between_placing_and_writing_it_down(new_onitu: Maker, change: Any) -> None:
+    """The entry holds what the daemon did not live to record, and then the file changes: still nobody's edit but ours.
+
+    The entry is away while the file changes, so that the change comes before the daemon looks at the entry again.
+    """
+    onitu = new_onitu(entries=("a",))
+    onitu.mount()
+    root = onitu.roots["a"]
+    (onitu.mnt / "f").write_bytes(b"first")
+    (onitu.mnt / "other").write_bytes(b"other")
+    onitu.wait()
+    before = os.stat(root / "f").st_ino
+    (onitu.mnt / "f").write_bytes(b"second")
+    while os.stat(root / "f").st_ino == before:  # the directory is synced after this, and only then it is recorded
+        pass
+    onitu.kill()
+    os.rename(root, root.with_name("away"))
+    onitu.mount()
+    change(onitu.mnt)
+    os.rename(root.with_name("away"), root)
+    onitu.ok("entry", "resume", "a", "--mount", onitu.mnt)
+    onitu.wait(timeout=20)
+    assert files(root) == files(onitu.mnt)
+    if change is given_another_mode:
+        assert os.stat(root / "f").st_mode & 0o777 == 0o600

@@ -132,6 +132,8 @@ class Journal:
         self._active: Segment
         # Held for microseconds, by the loop and the barrier's thread only: an append is "read end, write, move end".
         self._lock = Lock()
+        # One sync at a time: the kernel tells of lost pages once, and the other one would take them for written.
+        self._syncing = Lock()
         self.last_seq = 0
         self.synced_seq = 0
 
@@ -233,21 +235,22 @@ class Journal:
 
     def sync(self) -> int:
         """fdatasync every segment with unsynced records; the last seq that is then on disk. Blocks. Raises OSError."""
-        with self._lock:
-            seq = self.last_seq
-            segments = [*self._unsynced, self._active]
-        for segment in segments:
-            if segment in self._damaged:
-                self._rewrite(segment)
-            try:
-                os.fdatasync(segment.fd)
-            except OSError:
-                self._damaged.add(segment)
-                raise
-            self._damaged.discard(segment)
-        with self._lock:
-            self._unsynced = [s for s in self._unsynced if s not in segments]
-            self.synced_seq = max(self.synced_seq, seq)
+        with self._syncing:
+            with self._lock:
+                seq = self.last_seq
+                segments = [*self._unsynced, self._active]
+            for segment in segments:
+                if segment in self._damaged:
+                    self._rewrite(segment)
+                try:
+                    os.fdatasync(segment.fd)
+                except OSError:
+                    self._damaged.add(segment)
+                    raise
+                self._damaged.discard(segment)
+            with self._lock:
+                self._unsynced = [s for s in self._unsynced if s not in segments]
+                self.synced_seq = max(self.synced_seq, seq)
         return seq
 
     def _rewrite(self, segment: Segment) -> None:

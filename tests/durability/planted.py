@@ -1,5 +1,6 @@
 """Rules of durability.md left out one at a time, to show that the model test notices."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,7 @@ from onitufs.model.ids import ContentId, Seq
 from onitufs.volume import Volume
 from onitufs.volume.opened import Handle, HotMark
 
+from . import world
 from .world import Rules
 
 
@@ -251,6 +253,13 @@ class CarriedForEver(Rules):
         yield mock.patch.object(journal.Journal, "append_barrier", _barrier_only)
 
 
+class SyncsAtOnce(Rules):
+    """Two syncs of the journal at once: one is told that pages were lost, the other takes them for written."""
+
+    def patches(self) -> Iterator[Any]:
+        yield mock.patch.object(world, "SteppedLock", return_value=contextlib.nullcontext())
+
+
 PLANTED = (
     NoWaitForHot,
     ContentUnsynced,
@@ -267,6 +276,7 @@ PLANTED = (
     SyncedAgain,
     JournalSyncedAgain,
     SyncfsTrusted,
+    SyncsAtOnce,
     FoldBeforeSettling,
     CarriedForgotten,
     CarriedForEver,

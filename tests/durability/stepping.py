@@ -6,7 +6,7 @@ from typing import Any
 
 import trio
 
-from .simulated_disk import SimulatedDisk
+from .simulated_disk import SimulatedDisk, Stopped
 
 
 class _Job:
@@ -39,6 +39,23 @@ class _Job:
         self._thread.join()
 
 
+class SteppedLock:
+    """A lock for threads only: to wait for it is to rest."""
+
+    def __init__(self, stepper: "Stepper") -> None:
+        self._lock = threading.Lock()
+        self._stepper = stepper
+
+    def __enter__(self) -> None:
+        while not self._lock.acquire(blocking=False):
+            self._stepper.rest()
+            if self._stepper.disk.stopped:
+                raise Stopped
+
+    def __exit__(self, *exc: object) -> None:
+        self._lock.release()
+
+
 class Stepper:
     """`in_thread` for the catalog. One thread or the script runs at any moment, never two."""
 
@@ -46,11 +63,12 @@ class Stepper:
         self.mine = threading.local()
         self.jobs: list[_Job] = []
         self.restless: Callable[[], bool] = bool  # True: no thread may rest now
-        self._disk = disk
-        disk.gate = self._gate
+        self.disk = disk
+        disk.gate = self.rest
 
-    def _gate(self) -> None:
-        if self._disk.stopped or self.restless():
+    def rest(self) -> None:
+        """In a thread: wait until it is told to go on."""
+        if self.disk.stopped or self.restless():
             return
         job = self.mine.job
         job.rested.release()

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
-from .planted import PLANTED, CarriedForEver, DroppedHotForOneContent, NoStopAtBadRecord, SyncfsTrusted
+from .planted import PLANTED, CarriedForEver, DroppedHotForOneContent, NoStopAtBadRecord, SyncfsTrusted, SyncsAtOnce
 from .world import Op, Rules, Violation, play
 
 HISTORIES = int(os.environ.get("ONITUFS_HISTORIES", "1500"))
@@ -82,6 +82,12 @@ _FOCUSED: dict[type[Rules], st.SearchStrategy[list[Life]]] = {
     SyncfsTrusted: _life(
         "create a 0", "write a 2", "lose_pages a 0", "create b 0", "close b 0", "fsync b 0", "steps b 0",
         "fsync b 0", "steps b 0", "seal a 0", "fsync a 0", "steps a 0",
+    ),
+    # A hot mark and a barrier sync the journal while its pages are lost.
+    SyncsAtOnce: _life(
+        "create a 0", "write a 0", "close a 0", "fsync a 0", "steps a 0", "open_again a 0", "lose_pages a 0",
+        "barrier a 0",
+        ends=st.lists(st.tuples(st.just("step"), st.integers(0, 1), st.just(0)), min_size=2, max_size=5),
     ),
 }  # fmt: skip
 """Histories for the bugs that chance alone seldom meets."""

@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -38,6 +39,7 @@ from .service import Answer, Service
 SWITCH_S = (
     0.0005  # a program's call waits so long at most for an entry's thread that computes; Python's default is 5 ms
 )
+HANGING_S = 20.0  # what a call of an entry that cannot be interrupted gets when the daemon ends
 LINGER_S = 30.0  # how long to go on placing after somebody else unmounted us
 
 log = logging.getLogger(__name__)
@@ -90,6 +92,22 @@ def _raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def _end_at_the_latest() -> None:
+    """End even if a thread of an entry hangs in a call to a dead disk, which nothing can interrupt.
+
+    Safe at any instant: everything that was answered is in the journal.
+    """
+
+    def give_up() -> None:
+        log.error("an entry's call hangs: ended without it")
+        logging.shutdown()
+        os._exit(0)
+
+    timer = threading.Timer(HANGING_S, give_up)
+    timer.daemon = True
+    timer.start()
+
+
 class _Daemon:
     def __init__(
         self, setup: Setup, mountpoint: Path, options: MountOptions, state: Path, log_path: Path, volume: Volume
@@ -125,6 +143,7 @@ class _Daemon:
                 await nursery.start(self._heed_signals)
                 await mount.serve(ready)
             await self._linger()
+            _end_at_the_latest()
             nursery.cancel_scope.cancel()
 
     def _mount_options(self) -> mounting.Options:

@@ -15,10 +15,10 @@ import trio
 from onitufs.catalog import keys
 from onitufs.drivers.plug import Plug
 from onitufs.model.copies import Copy, Place
-from onitufs.model.errors import Stale
+from onitufs.model.errors import Conflict, Gone, Stale
 from onitufs.model.files import Kind
 from onitufs.model.ids import ROOT_FILE, ROOT_INODE, EntryName, FileId, InodeNumber, Seq
-from onitufs.model.orders import Done, Failed, Order, Outcome
+from onitufs.model.orders import Done, Failed, Order, Outcome, Put
 from onitufs.model.state import Decision
 from onitufs.referee import ledger
 from onitufs.referee.reconcile import orders_for
@@ -168,7 +168,9 @@ class Placing:
             self._record(outcome)
         else:
             self.memory.ended(order)
-            if not (outcome.again or outcome.stale):
+            if outcome.stale and not isinstance(order, Put) and isinstance(outcome.error, Gone | Conflict):
+                self._forget(order.copy)
+            elif not (outcome.again or outcome.stale):
                 self._refuse(outcome)
             self.ask(order.file)
             for directory in missing_of(order):
@@ -182,6 +184,22 @@ class Placing:
     def differs(self, copy: Copy) -> None:
         """A Copy turned out to hold other bytes; it is given with generation 0."""
         self._correct(copy.file, put=(copy,))
+
+    def _forget(self, copy: Copy) -> None:
+        """What an order was to move or remove is gone, or somebody else's by now: that is no Copy of ours any more.
+
+        Where it was a directory, what we had below it is gone with it.
+        """
+        if self.placements.get(copy.file, copy.entry) != copy:
+            return
+        path = self._shown(copy.file)
+        log.warning("somebody removed or changed what we had placed", extra={"entry": copy.entry, "path": path})
+        gone = [copy]
+        for above in gone:  # grows while it is gone through
+            if above.kind is Kind.DIRECTORY:
+                gone += self.placements.children(copy.entry, above.file)
+        for lost in gone:
+            self.lost(lost)
 
     def _correct(self, file: FileId, removed: tuple[Copy, ...] = (), put: tuple[Copy, ...] = ()) -> None:
         changes: Changes = {}

@@ -34,11 +34,12 @@ def _group_length(key: bytes) -> int:
 class Memtable:
     """Key -> value or None (deleted). `changes` may be read directly; only `update` may write it."""
 
-    __slots__ = ("_groups", "changes")
+    __slots__ = ("_groups", "_unsorted", "changes")
 
     def __init__(self) -> None:
         self.changes: dict[bytes, bytes | None] = {}
         self._groups: dict[bytes, list[bytes]] = {}
+        self._unsorted: set[bytes] = set()
 
     def update(self, changes: Mapping[bytes, bytes | None]) -> None:
         mine = self.changes
@@ -49,19 +50,26 @@ class Memtable:
                 if members is None:
                     self._groups[group] = [key]
                 else:
+                    if key < members[-1]:
+                        self._unsorted.add(group)
                     members.append(key)
             mine[key] = value
 
-    def keys_after(self, prefix: bytes, after: bytes) -> list[bytes]:
-        """Changed keys that begin with `prefix` and are larger than `after`, in order, deleted ones included."""
+    def keys_after(self, prefix: bytes, after: bytes) -> tuple[list[bytes], int]:
+        """Changed keys that begin with `prefix`, in order, deleted ones included, and the index of the first that is
+        larger than `after`. The list is the memtable's own: a large directory is listed in pieces, without a copy for
+        each. It is good until the next update."""
         length = _group_length(prefix)
         if len(prefix) >= length:
-            members = self._groups.get(prefix[:length])
+            group = prefix[:length]
+            members = self._groups.get(group)
             if members is None:
-                return []
-            members.sort()  # sorted but for what was added since: nearly free
+                return [], 0
+            if group in self._unsorted:
+                members.sort()
+                self._unsorted.discard(group)
             if len(prefix) > length:
                 members = [key for key in members if key.startswith(prefix)]
         else:
             members = sorted(key for group, some in self._groups.items() if group.startswith(prefix) for key in some)
-        return members[bisect_right(members, after) :]
+        return members, bisect_right(members, after)

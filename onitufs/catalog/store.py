@@ -175,12 +175,13 @@ class Catalog:
     def scan(self, prefix: bytes, after: bytes = b"", limit: int = 1000) -> list[tuple[bytes, bytes]]:
         """Up to `limit` pairs whose key begins with `prefix` and is larger than the whole key `after`, in order."""
         found: list[tuple[bytes, bytes]] = []
-        changed = self._active.keys_after(prefix, after)
+        changed, at = self._active.keys_after(prefix, after)
         if self._frozen is not None:
-            older = self._frozen.keys_after(prefix, after)
-            if older:
-                changed = sorted({*changed, *older}) if changed else older
-        at = 0
+            older, first = self._frozen.keys_after(prefix, after)
+            if at == len(changed):
+                changed, at = older, first
+            elif first < len(older):
+                changed, at = sorted({*changed[at:], *older[first:]}), 0
         with closing(self._table.walk(prefix, after)) as rows:
             for row in rows:
                 key = row[0]
@@ -198,7 +199,8 @@ class Catalog:
                     found.append(row)
                     if len(found) >= limit:
                         return found
-        for mine in changed[at:]:
+        for index in range(at, len(changed)):
+            mine = changed[index]
             value = self._unfolded(mine)
             if value is not None:
                 found.append((mine, value))

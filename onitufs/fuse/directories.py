@@ -75,7 +75,7 @@ class Directories:
         if position > len(listing.given):
             return  # from before the rewind: POSIX leaves open what this gives
         after, sent = listing.given[position - 1], 0
-        peek, add = self._volume.peek, self._lookups.add
+        given, peek, add = listing.given, self._volume.peek, self._lookups.add
         while True:
             rows = self._volume.list_inodes(listing.number, after, listing.piece)
             for name, number in rows:
@@ -83,7 +83,11 @@ class Directories:
                     attributes = attributes_of(peek(number))
                 except NoEntry:
                     continue  # a name without an inode would be damage; the others are to be seen all the same
-                following = listing.cookie(position, name)
+                if position == len(given):
+                    given.append(name)
+                    following = position + 1
+                else:
+                    following = listing.cookie(position, name)
                 if not readdir_reply(token, name, attributes, following):
                     listing.piece = max(sent + _MORE, _FIRST_PIECE)  # the next reply takes about as many
                     return

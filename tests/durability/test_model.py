@@ -85,8 +85,8 @@ _FOCUSED: dict[type[Rules], st.SearchStrategy[list[Life]]] = {
     ),
     # A hot mark and a barrier sync the journal while its pages are lost.
     SyncsAtOnce: _life(
-        "create a 0", "write a 0", "close a 0", "fsync a 0", "steps a 0", "open_again a 0", "lose_pages a 0",
-        "barrier a 0",
+        "create a 0", "write a 0", "close a 0", "fsync a 0", "steps a 0", "open_again a 0", "create b 0",
+        "lose_pages a 0", "barrier a 0",
         ends=st.lists(st.tuples(st.just("step"), st.integers(0, 1), st.just(0)), min_size=2, max_size=5),
     ),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The daemon is killed after an entry took a file and before its Copy was recorded. Nobody else has been at work there."""
+"""The daemon is killed after an entry took a file, before its Copy was recorded. Nobody else has been at work there."""
 
 import os
 from pathlib import Path

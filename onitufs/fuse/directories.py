@@ -74,26 +74,25 @@ class Directories:
         position = max(cookie, _DOTS)
         if position > len(listing.given):
             return  # from before the rewind: POSIX leaves open what this gives
-        after, sent = listing.given[position - 1], 0
-        given, peek, add = listing.given, self._volume.peek, self._lookups.add
+        given, counts, sent = listing.given, self._lookups.counts, 0
+        after = given[position - 1]
         while True:
-            rows = self._volume.list_inodes(listing.number, after, listing.piece)
-            for name, number in rows:
-                try:
-                    attributes = attributes_of(peek(number))
-                except NoEntry:
-                    continue  # a name without an inode would be damage; the others are to be seen all the same
+            asked = listing.piece
+            rows = self._volume.list_inodes(listing.number, after, asked)
+            for name, inode in rows:
+                if inode is None:
+                    continue  # the others are to be seen all the same
                 if position == len(given):
                     given.append(name)
                     following = position + 1
                 else:
                     following = listing.cookie(position, name)
-                if not readdir_reply(token, name, attributes, following):
+                if not readdir_reply(token, name, attributes_of(inode), following):
                     listing.piece = max(sent + _MORE, _FIRST_PIECE)  # the next reply takes about as many
                     return
-                add(number)
+                counts[inode.number] = counts.get(inode.number, 0) + 1
                 position, after, sent = following, name, sent + 1
-            if len(rows) < listing.piece:
+            if len(rows) < asked:
                 return
 
     def _dots(self, listing: Listing, cookie: int, token: ReaddirToken) -> bool:

@@ -45,16 +45,16 @@ class Lookups:
     """
 
     def __init__(self, forgotten: Callable[[InodeNumber], None]) -> None:
-        self._counts: dict[int, int] = {}
+        self.counts: dict[int, int] = {}
         self._forgotten = forgotten
 
     def add(self, number: InodeNumber) -> None:
-        counts = self._counts
+        counts = self.counts
         counts[number] = counts.get(number, 0) + 1
 
     def forget(self, lots: Iterable[tuple[int, int]]) -> None:
         """Give back counts: pairs of inode and count. The root is given back unasked for at unmount; that is fine."""
-        counts = self._counts
+        counts = self.counts
         for number, times in lots:
             left = counts.get(number, 0) - times
             if left > 0:
@@ -64,7 +64,7 @@ class Lookups:
                 self._forgotten(InodeNumber(number))
 
     def count(self, number: InodeNumber) -> int:
-        return self._counts.get(number, 0)
+        return self.counts.get(number, 0)
 
     def __len__(self) -> int:
-        return len(self._counts)
+        return len(self.counts)

@@ -106,11 +106,21 @@ class Tree:
         rows = self.catalog.scan(prefix, prefix + after, limit)
         return [(key[len(prefix) :], unpack_dirent(value)) for key, value in rows]
 
-    def list_inodes(self, number: InodeNumber, after: bytes, limit: int) -> list[tuple[bytes, InodeNumber]]:
-        """As list_directory, but only which inode each name stands for."""
+    def list_inodes(self, number: InodeNumber, after: bytes, limit: int) -> list[tuple[bytes, Inode | None]]:
+        """As list_directory, but with the inodes as peek() gives them; None is damage: a name that leads nowhere."""
         prefix = keys.dirents(number)
-        rows = self.catalog.scan(prefix, prefix + after, limit)
-        return [(key[9:], inode_of_dirent(value)) for key, value in rows]
+        start, live = len(prefix), self._live
+        return [
+            (key[start:], live.get(child := inode_of_dirent(value)) or self._perhaps(child))
+            for key, value in self.catalog.scan(prefix, prefix + after, limit)
+        ]
+
+    def _perhaps(self, number: InodeNumber) -> Inode | None:
+        try:
+            return self.peek(number)
+        except errors.NoInode:
+            log.exception("a directory entry leads nowhere")
+            return None
 
     def name(self, file: FileId) -> Name | None:
         """Where a file id stands, also for a tombstone."""

@@ -64,11 +64,8 @@ def pack_dirent(d: Dirent) -> bytes:
 
 def inode_of_dirent(value: bytes) -> InodeNumber:
     """The number alone: listing a directory needs no more, and gets it at a tenth of the price."""
-    number: InodeNumber
-    if value[1] == 1 and value[2] == _UINT32:
-        number = _u32(value, 3)[0]
-    else:
-        number = _read(value, 1, "directory entry")[1]
+    plain = value[1] == 1 and value[2] == _UINT32
+    number: InodeNumber = _u32(value, 3)[0] if plain else _read(value, 1, "directory entry")[1]
     return number
 
 

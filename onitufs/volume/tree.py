@@ -32,6 +32,7 @@ from . import clock
 
 NAME_MAX = 255  # bytes, as on every Linux disk file system
 LINK_MAX = 65000  # as ext4; each name is kept in the inode's record
+LIVE_MAX = 20_000  # live inodes, at about 500 bytes each, that are kept without need
 
 Changes = dict[bytes, bytes | None]
 
@@ -584,6 +585,15 @@ class Tree:
     def forget(self, number: InodeNumber) -> None:
         """The kernel holds the inode no more."""
         self._live.pop(number, None)
+
+    def trim(self, at_most: int = LIVE_MAX) -> None:
+        """Let live inodes go, but for those that the catalog alone could not bring back: open ones and erased ones.
+
+        For between two calls only: while one is at work there must not be a second object for an inode. The kernel
+        may know millions of inodes, and says when it forgets them only if memory gets short.
+        """
+        if len(self._live) > at_most:
+            self._live = {n: inode for n, inode in self._live.items() if inode.nlink == 0 or self._is_open(n)}
 
     # -- extended attributes, xattr(7) -------------------------------------------------------------------------------
 

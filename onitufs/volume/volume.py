@@ -368,7 +368,7 @@ class Volume(Tree):
     # -- background ----------------------------------------------------------------------------------------------------
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Seal late writes and let old hot marks go, once a second."""
+        """Seal late writes, let old hot marks and idle inodes go, once a second."""
         task_status.started()
         while True:
             await trio.sleep(1)
@@ -376,6 +376,7 @@ class Volume(Tree):
 
     def tick(self, now_s: float) -> None:
         """What run() does each second."""
+        self.trim()
         for file in [file for file in self._open.values() if file.dirty]:
             late = file.flushed and now_s - file.written_s >= QUIET_S
             if late or (file.written_s and now_s - file.dirty_since_s >= LONGEST_S):

@@ -140,3 +140,21 @@ def test_a_directory_that_changes_its_depth_is_looked_through_for_links(life):
     life.volume.rename_matters = lambda old, new: False
     life.volume.rename(ROOT_INODE, b"a", other.number, b"a")
     assert life.catalog.get(keys.subtree(moved.number)) is not None
+
+
+def test_live_inodes_are_let_go_but_not_the_open_and_the_erased_ones(life):
+    volume = life.volume
+    for name in (b"idle", b"open", b"open and gone", b"gone"):
+        life.make(name, name)
+    numbers = {name: volume.lookup(ROOT_INODE, name).number for name in (b"idle", b"open", b"open and gone", b"gone")}
+    handles = [volume.open(numbers[name], write=True, truncate=True) for name in (b"open", b"open and gone")]
+    volume.write(handles[0], 0, b"only the live inode knows this size")
+    volume.unlink(ROOT_INODE, b"open and gone")
+    volume.unlink(ROOT_INODE, b"gone")
+    before = {name: volume.inode(number) for name, number in numbers.items()}
+    volume.trim(at_most=0)
+    after = {name: volume.inode(number) for name, number in numbers.items()}
+    assert [name for name in numbers if after[name] is before[name]] == [b"open", b"open and gone", b"gone"]
+    assert after[b"idle"] == before[b"idle"]
+    for handle in handles:
+        volume.release(handle)

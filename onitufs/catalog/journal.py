@@ -141,7 +141,6 @@ class Journal:
 
     def begin(self, boot_id: str, last_seq: int) -> None:
         """Forget all old records (they must be folded) and start a fresh segment after `last_seq`. Blocks."""
-        self._boot_id = boot_id
         number = max((s.id for s in self.segments), default=0) + 1
         for extra in self.segments[2:]:
             os.close(extra.fd)
@@ -155,6 +154,7 @@ class Journal:
         self._active = self._spare.pop(0)
         self._active.begin(number, boot_id, last_seq + 1)
         self.last_seq = self.synced_seq = last_seq
+        self._boot_id = boot_id
 
     def _open(self, path: Path) -> Segment:
         return Segment(path, os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -287,6 +287,7 @@ class Journal:
                 self._spare.append(self._full.pop(0))
 
     def close(self) -> None:
+        """Idempotent."""
         for segment in {*self.segments, *self._spare, *self._full, *((self._active,) if self._boot_id else ())}:
             os.close(segment.fd)
         self.segments, self._spare, self._full, self._boot_id = [], [], [], ""

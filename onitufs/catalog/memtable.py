@@ -2,7 +2,7 @@
 
 import enum
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Literal
 
 from . import keys
@@ -73,3 +73,38 @@ class Memtable:
         else:
             members = sorted(key for group, some in self._groups.items() if group.startswith(prefix) for key in some)
         return members, bisect_right(members, after)
+
+
+def overlaid(
+    rows: Iterable[tuple[bytes, bytes]],
+    changed: Sequence[bytes],
+    at: int,
+    value_of: Callable[[bytes], bytes | None],
+    limit: int,
+) -> list[tuple[bytes, bytes]]:
+    """The first `limit` of `rows` as the changed keys from index `at` on make them; both are in order of keys."""
+    found: list[tuple[bytes, bytes]] = []
+    for row in rows:
+        key = row[0]
+        while at < len(changed) and changed[at] <= key:
+            mine = changed[at]
+            at += 1
+            value = value_of(mine)
+            if value is not None:
+                found.append((mine, value))
+                if len(found) >= limit:
+                    return found
+            if mine == key:
+                break
+        else:
+            found.append(row)
+            if len(found) >= limit:
+                return found
+    for index in range(at, len(changed)):
+        mine = changed[index]
+        value = value_of(mine)
+        if value is not None:
+            found.append((mine, value))
+            if len(found) >= limit:
+                break
+    return found

@@ -8,10 +8,11 @@ import errno
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 import msgpack
 import trio
@@ -21,7 +22,8 @@ from onitufs.model.ids import FIRST_FREE, ContentId, InodeNumber, Seq
 from . import keys
 from .journal import SEGMENT_BYTES, Journal, RecordKind
 from .lock import StateLock
-from .memtable import MISSING, Memtable, Missing
+from .memtable import MISSING, Memtable, Missing, overlaid
+from .needs import Content, InThread
 from .recovery import replay
 from .rounds import Rounds
 from .table import Table
@@ -33,47 +35,12 @@ FOLD_BYTES = 4 << 20  # D7
 FOLD_EVERY_S = 30.0
 FULL_BYTES = 6 << 20
 """With a fold running, callers wait from here on: what is left of the segment is for those already admitted."""
+COLLECT_EVERY_S = 1.0
+THREADS = 4  # a barrier, a sync of the journal, a fold, and a collection
 SEQ_JUMP = 1 << 24
 """More than one segment can hold records: no number lost with a record that we cannot see is used again."""
 
 _pack = msgpack.Packer(autoreset=True, use_bin_type=True).pack
-
-
-class Content(Protocol):
-    """What the catalog needs of the content store."""
-
-    def carry_through(self, seq: Seq) -> list[tuple[ContentId, bytes]] | None:
-        """In the barrier's thread. The bytes of all content that records up to `seq` sealed and that is not on disk, if
-        that is so little that the journal may carry it; else None: then `sync_through`. Never raises OSError."""
-        ...
-
-    def sync_through(self, seq: Seq) -> None:
-        """In the barrier's thread. All content that records up to `seq` sealed is on disk in its own files, with their
-        names, when this returns, and what the journal carried. A store that has just been opened does not know what is:
-        then all of it. Raises OSError."""
-        ...
-
-    def vouched(self, *, carried: bool) -> None:
-        """In the barrier's thread. The journal on disk says so of what the last call of the two above was about."""
-        ...
-
-    def restore(self, content: ContentId, data: bytes) -> None:
-        """At a start, before `sync_through`. A power cut left these bytes in the journal. Raises OSError."""
-        ...
-
-    def mend(self) -> bool:
-        """On the loop, before a sync: write again some of what an earlier sync failed on. True: call again."""
-        ...
-
-    def collect_through(self, seq: Seq) -> None:
-        """In a thread. Unlink content that records up to `seq` let go of; they are on disk."""
-        ...
-
-
-class InThread(Protocol):
-    """Runs a blocking function in a thread and waits for it. A simulation passes its own."""
-
-    def __call__(self, function: Callable[..., Any], /, *args: Any) -> Awaitable[Any]: ...
 
 
 class Catalog:
@@ -130,28 +97,26 @@ class Catalog:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if boot_id is None:
             boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        lock = StateLock(directory)
-        try:
+        with ExitStack() as stack:
+            lock = StateLock(directory)
+            stack.callback(lock.release)
             table = Table(directory)
-            try:
-                journal = Journal(directory / "journal", segment_bytes)
-                table.check_not_lost(journal_in_use=any(s.first_seq for s in journal.segments))
-                found = replay(journal.segments, boot_id, table.folded_seq)
-                for lost, data in found.content.items():
-                    content.restore(ContentId(lost), data)
-                content.sync_through(Seq(found.last_seq))
-                last_seq = found.seen_seq + SEQ_JUMP if found.seen_seq else FIRST_FREE - 1
-                # From here no older record counts, whether it was kept or dropped: its seq is below folded_seq.
-                table.fold(found.changes | found.dropped_hot, last_seq)
-                journal.begin(boot_id, last_seq)
-                _sync_directory(directory)
-            except BaseException:
-                table.close()
-                raise
-        except BaseException:
-            lock.release()
-            raise
-        catalog = cls(lock, journal, table, content, in_thread or trio.to_thread.run_sync, last_seq)
+            stack.callback(table.close)
+            journal = Journal(directory / "journal", segment_bytes)
+            stack.callback(journal.close)
+            table.check_not_lost(journal_in_use=any(s.first_seq for s in journal.segments))
+            found = replay(journal.segments, boot_id, table.folded_seq)
+            for lost, data in found.content.items():
+                content.restore(ContentId(lost), data)
+            content.sync_through(Seq(found.last_seq))
+            last_seq = found.seen_seq + SEQ_JUMP if found.seen_seq else FIRST_FREE - 1
+            # From here no older record counts, whether it was kept or dropped: its seq is below folded_seq.
+            table.fold(found.changes | found.dropped_hot, last_seq)
+            journal.begin(boot_id, last_seq)
+            _sync_directory(directory)
+            stack.pop_all()
+        in_thread = in_thread or partial(trio.to_thread.run_sync, limiter=trio.CapacityLimiter(THREADS))
+        catalog = cls(lock, journal, table, content, in_thread, last_seq)
         catalog.lost_to_power_cut = bool(found.dropped)
         catalog.recovered_hot = frozenset(
             InodeNumber(keys.number(k)) for k, _ in catalog.scan(keys.HOT, limit=sys.maxsize)
@@ -174,7 +139,6 @@ class Catalog:
 
     def scan(self, prefix: bytes, after: bytes = b"", limit: int = 1000) -> list[tuple[bytes, bytes]]:
         """Up to `limit` pairs whose key begins with `prefix` and is larger than the whole key `after`, in order."""
-        found: list[tuple[bytes, bytes]] = []
         changed, at = self._active.keys_after(prefix, after)
         if self._frozen is not None:
             older, first = self._frozen.keys_after(prefix, after)
@@ -183,30 +147,7 @@ class Catalog:
             elif first < len(older):
                 changed, at = sorted({*changed[at:], *older[first:]}), 0
         with closing(self._table.walk(prefix, after)) as rows:
-            for row in rows:
-                key = row[0]
-                while at < len(changed) and changed[at] <= key:
-                    mine = changed[at]
-                    at += 1
-                    value = self._unfolded(mine)
-                    if value is not None:
-                        found.append((mine, value))
-                        if len(found) >= limit:
-                            return found
-                    if mine == key:
-                        break
-                else:
-                    found.append(row)
-                    if len(found) >= limit:
-                        return found
-        for index in range(at, len(changed)):
-            mine = changed[index]
-            value = self._unfolded(mine)
-            if value is not None:
-                found.append((mine, value))
-                if len(found) >= limit:
-                    break
-        return found
+            return overlaid(rows, changed, at, self._unfolded, limit)
 
     def _unfolded(self, key: bytes) -> bytes | None:
         if key in self._changes:
@@ -280,7 +221,7 @@ class Catalog:
     async def _barrier_round(self, aim: int) -> None:
         if aim <= self.durable_seq and not self._settle:
             return
-        settle, self._settle = self._settle, False
+        settle = self._settle
         try:
             while self._content.mend():
                 await trio.lowlevel.checkpoint()
@@ -288,8 +229,11 @@ class Catalog:
             await self._in_thread(self._barrier_in_thread, aim, settle)
         except OSError as exc:
             raise OSError(errno.EIO, f"syncing failed: {exc}") from exc
+        if settle:
+            self._settle = False
         self.durable_seq = Seq(max(aim, self.durable_seq))
-        self._wake_collect.set()
+        if self._content.may_collect(self.durable_seq):
+            self._wake_collect.set()
         if self.on_durable is not None:
             self.on_durable(self.durable_seq)
 
@@ -371,7 +315,11 @@ class Catalog:
         while True:
             await self._wake_collect.wait()
             self._wake_collect = trio.Event()
-            await self.collect()
+            try:
+                await self.collect()
+            except OSError as exc:
+                log.error("cannot remove old content: %s", exc)  # noqa: TRY400
+            await trio.sleep(COLLECT_EVERY_S)  # many at a time: each thread costs more than an unlink
 
     async def collect(self) -> None:
         """Unlink the content that durable records let go of (D6). Cancelled: the rest is found by a later scan."""
@@ -389,7 +337,7 @@ class Catalog:
             seq = self._journal.last_seq
             self._barrier_in_thread(seq, settle=True)
             self.durable_seq = Seq(seq)
-            self._content.collect_through(self.durable_seq)
+            self._content.collect_through(Seq(seq))
             if self._frozen is not None:
                 self._table.fold(self._frozen.changes, self._frozen_seq)
                 self._frozen = None

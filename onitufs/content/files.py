@@ -127,7 +127,7 @@ class ContentStore:
     # -- what a barrier does ----------------------------------------------------------------------------------------
 
     def carry_through(self, seq: Seq) -> list[tuple[ContentId, bytes]] | None:
-        """See catalog.store.Content. In the barrier's thread."""
+        """See catalog.needs.Content. In the barrier's thread."""
         self._take_through(seq)
         due = self._alive(self._due, seq)
         sizes = [self._due[content] for content in due]
@@ -148,7 +148,7 @@ class ContentStore:
             os.close(fd)
 
     def vouched(self, *, carried: bool) -> None:
-        """See catalog.store.Content. In the barrier's thread."""
+        """See catalog.needs.Content. In the barrier's thread."""
         if carried:
             self._carried.update(dict.fromkeys(self._due))
         else:
@@ -159,10 +159,11 @@ class ContentStore:
         self._due_bytes = 0
 
     def restore(self, content: ContentId, data: bytes) -> None:
-        """See catalog.store.Content. At a start. Raises OSError."""
+        """See catalog.needs.Content. At a start. Raises OSError."""
         fd = self.create(content)
         try:
-            os.pwrite(fd, data, 0)
+            if os.pwrite(fd, data, 0) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
             os.close(fd)
 
@@ -216,9 +217,7 @@ class ContentStore:
 
     def _sync_shard(self, shard: int) -> None:
         try:
-            fd = os.open(
-                "." if shard == _ROOT else f"{shard:x}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._dir
-            )
+            fd = os.open("." if shard == _ROOT else f"{shard:x}", _DIRECTORY, dir_fd=self._dir)
         except FileNotFoundError:
             return  # emptied and removed since
         try:
@@ -252,6 +251,10 @@ class ContentStore:
             self._failed = True  # all over again next time
             raise
         return bool(self._mending)
+
+    def may_collect(self, seq: Seq) -> bool:
+        """Whether `collect_through` has something to do."""
+        return bool(self._let_go) and self._let_go[0][0] <= seq
 
     def collect_through(self, seq: Seq) -> None:
         """D6. In a thread, one at a time, after everything up to `seq` is on disk. Raises OSError."""

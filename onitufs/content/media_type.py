@@ -278,7 +278,7 @@ def _by_content(name: bytes, head: bytes) -> str:
         guesses = []
     for guess in guesses:
         if guess.mime_type:
-            said = str(guess.mime_type)
+            said = str(guess.mime_type).lower()
             return _CALLED_HERE.get(said, said)
     return "text/plain" if _is_text(head) else UNKNOWN
 

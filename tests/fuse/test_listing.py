@@ -107,6 +107,15 @@ def test_each_name_given_counts_as_one_lookup_and_is_given_back(mounted: Mounted
         mounted.call("forgotten", number=number)
 
 
+def test_each_name_given_is_counted(mounted: Mounted, here: Path) -> None:
+    """If it were not, its inode would be forgotten while the kernel still knows it."""
+    _fill(here, 3)
+    numbers = [entry.inode() for entry in os.scandir(here)]
+    before = [mounted.call("lookups", number=number) for number in numbers]
+    os.listdir(here)
+    assert [mounted.call("lookups", number=number) for number in numbers] == [count + 1 for count in before]
+
+
 def test_open_directories_are_let_go(mounted: Mounted, here: Path) -> None:
     before = mounted.call("listings")
     directories = [Directory(here) for _ in range(5)]

@@ -39,6 +39,8 @@ from .service import Answer, Service
 SWITCH_S = (
     0.0005  # a program's call waits so long at most for an entry's thread that computes; Python's default is 5 ms
 )
+QUIET_S = 0.1  # without a request for so long, no program is at work on the mount
+LONGEST_REST_S = 0.5
 HANGING_S = 20.0  # what a call of an entry that cannot be interrupted gets when the daemon ends
 LINGER_S = 30.0  # how long to go on placing after somebody else unmounted us
 
@@ -121,7 +123,7 @@ class _Daemon:
         self._catalog = volume.catalog
         self._entries = Entries(volume, state / "entries")
         self._linger_s = LINGER_S
-        self._stopping = trio.Event()
+        self._hurried = False  # somebody waits until everything is placed
 
     async def run(self, serve: Serve, ready: Callable[[], None]) -> None:
         async with trio.open_nursery() as nursery:
@@ -139,12 +141,19 @@ class _Daemon:
             operations = Operations(self._volume, xattr=self._options.xattr)
             with mounting.mounted(operations, self._mountpoint, self._mount_options()) as mount:
                 self._mount = mount
+                placing.pace = self._pace
                 await nursery.start(partial(serve, self._service(), state=str(self._state)))
                 await nursery.start(self._heed_signals)
                 await mount.serve(ready)
             await self._linger()
             _end_at_the_latest()
             nursery.cancel_scope.cancel()
+
+    def _pace(self, worked_s: float) -> float:
+        """Programs go first: while they use the mount, placing rests twice as long as it works. Any thread may ask."""
+        if self._hurried or time.monotonic() - self._mount.asked_s > QUIET_S:
+            return 0.0
+        return min(2 * worked_s, LONGEST_REST_S)
 
     def _mount_options(self) -> mounting.Options:
         wanted = self._options
@@ -211,6 +220,7 @@ class _Daemon:
     async def _stop(self, timeout_s: float | None, now: bool) -> Answer:
         """service.Service.stop: place everything, unmount, end."""
         done = self._placing.idle
+        self._hurried = True
         if not now:
             with trio.move_on_after(float("inf") if timeout_s is None else timeout_s):
                 while not self._placing.idle:
@@ -218,7 +228,7 @@ class _Daemon:
             done = self._placing.idle
         self._linger_s = 0
         if not await self._mount.unmount():
-            self._linger_s = LINGER_S
+            self._linger_s, self._hurried = LINGER_S, False
             return {"done": done, "pending": self._volume.unsettled, "busy": True}
         return {"done": done and self._placing.idle, "pending": self._volume.unsettled, "busy": False}
 

@@ -109,6 +109,7 @@ class Entries:
             directory=functools.partial(placing.copies.give, name),
             directory_mode=self._directory_mode,
             fits=placing.may_start,
+            pace=placing.rest_s,
             report=placing.report,
             identity=self._known("entry", name),
             remember_identity=functools.partial(self._remember, "entry", name),

@@ -14,6 +14,7 @@ import trio
 
 from onitufs.catalog import keys
 from onitufs.drivers.plug import Plug
+from onitufs.drivers.progress import Pace, unhurried
 from onitufs.model.copies import Copy, Place
 from onitufs.model.errors import Conflict, Gone, Stale
 from onitufs.model.files import Kind
@@ -82,6 +83,7 @@ class Placing:
         self.problems: dict[FileId, Problem] = {}
         self.memory = facts.memory
         self.copies = KnownCopies(facts)
+        self.pace: Pace = unhurried
         self._fresh: dict[FileId, None] = {}  # changed in the mount, still being gathered
         self._first_fresh_s = self._last_fresh_s = 0.0
         self._to_ask: dict[FileId, None] = {}
@@ -160,6 +162,10 @@ class Placing:
             return False
         self.memory.started(order)
         return True
+
+    def rest_s(self, worked_s: float) -> float:
+        """How long a lane of a Plug rests after so much work: as `pace` says now."""
+        return self.pace(worked_s)
 
     def report(self, outcome: Outcome) -> None:
         """A Plug is done with an order."""
@@ -267,9 +273,9 @@ class Placing:
         while True:
             self._wake = trio.Event()
             self._take_fresh()
-            worked = self._ask_some() or self._sweep_some() or self._walk_some()
-            if worked:
-                await trio.lowlevel.checkpoint()
+            began_s = trio.current_time()
+            if self._ask_some() or self._sweep_some() or self._walk_some():
+                await trio.sleep(self.pace(trio.current_time() - began_s))
                 continue
             with trio.move_on_after(self._next_s()):
                 await self._wake.wait()

@@ -11,14 +11,17 @@ from onitufs.model.source import Source
 from .calling import Handlers
 from .carrying import Carrier, base_of, upload_of
 from .handlers import RemotePath, Upload
-from .progress import Metered, Transfer
+from .progress import Metered, Pace, Transfer, unhurried
 
 
 class Performer:
     """Performs orders in one session of an entry. `open_source` as for Plug."""
 
-    def __init__(self, handlers: Handlers, carrier: Carrier, open_source: Callable[[Put], Source]) -> None:
+    def __init__(
+        self, handlers: Handlers, carrier: Carrier, open_source: Callable[[Put], Source], pace: Pace = unhurried
+    ) -> None:
         self._handlers = handlers
+        self._pace = pace
         self._carrier = carrier
         self._open_source = open_source
         self.takes_batches = handlers.has("upload_batch")
@@ -85,7 +88,7 @@ class Performer:
                 assert_never(order)
 
     def _metered(self, order: Put, transfer: Transfer) -> Metered:
-        return Metered(self._open_source(order), transfer, self._handlers.runner.check_cancelled)
+        return Metered(self._open_source(order), transfer, self._handlers.runner.check_cancelled, self._pace)
 
     async def batch(self, transfers: Sequence[Transfer]) -> list[Done | Exception]:
         """Perform Puts of files together; for each its end, or what was raised for it. Raises cancellation only.

@@ -41,7 +41,7 @@ from .health import Health
 from .lanes import Lanes
 from .looking import Lookers
 from .performing import Performer
-from .progress import SourceTrouble, Transfer
+from .progress import Pace, SourceTrouble, Transfer, unhurried
 from .queue import Job, Line, OrderQueue, line_of
 from .registry import ManifestedDriver
 from .supervisor import Reconnect, Supervisor, said
@@ -63,6 +63,7 @@ class Plug:
     `open_source` opens the bytes of a Put (raises Stale). `report` gets each order's end; the Copy is committed by it,
     before anything else of this file is begun, and the Referee asked again. `remember_identity` is called once, before
     the first work ever.
+    `pace`: how long a lane rests after its work; called in threads, too.
     Failed with Gone or Conflict, of an order other than a Put, means that the object of its `copy` is no longer there,
     or no longer ours: the Copy is to be forgotten.
     An order that was submitted while another one of its file ran, and not again by `report` of that one, is reported
@@ -84,6 +85,7 @@ class Plug:
         work_dir: Path,
         directory_mode: Callable[[FileId], int] = lambda _: 0o755,
         fits: Callable[[Order], bool] = lambda _: True,
+        pace: Pace = unhurried,
         lanes: int = 4,
         bound: int = 2000,
         runner: Runner | None = None,
@@ -98,6 +100,7 @@ class Plug:
         self._options = options
         self._open_source = open_source
         self._fits = fits
+        self._pace = pace
         self._report = report
         self._identity = identity
         self._remember_identity = remember_identity
@@ -241,7 +244,7 @@ class Plug:
                 self._remember_identity(identity)
                 self._identity = identity
             self._lookers = lookers = Lookers(handlers)
-            self._performer = Performer(handlers, self._new_carrier(handlers), self._open_source)
+            self._performer = Performer(handlers, self._new_carrier(handlers), self._open_source, self._pace)
             self._trouble = None
             if self._supervisor.failures > 0:
                 self._lanes.probe()
@@ -357,16 +360,23 @@ class Plug:
     # -- work: one task a job or batch ---------------------------------------------------------------------------------
 
     async def _work(self, line: Line, jobs: list[Job], ticket: Ticket, trial: int) -> None:
+        began_s = trio.current_time()
         try:
-            if len(jobs) > 1:
-                await self._batch(jobs)
-            else:
-                await self._single(jobs[0])
+            try:
+                if len(jobs) > 1:
+                    await self._batch(jobs)
+                else:
+                    await self._single(jobs[0])
+            finally:
+                for job in jobs:  # what did not end: cancelled, or a bug
+                    if self._running.get(job.order.file) is job:
+                        self._back(job)
+                self._ready(self._admission.release(ticket))
+                self._wake.set()
+            rest_s = self._pace(trio.current_time() - began_s)
+            if rest_s > 0:
+                await trio.sleep(rest_s)
         finally:
-            for job in jobs:  # what did not end: cancelled, or a bug
-                if self._running.get(job.order.file) is job:
-                    self._back(job)
-            self._ready(self._admission.release(ticket))
             self._lanes.end(line, trial)
             self._wake.set()
 

@@ -1,5 +1,6 @@
 """What is being transferred, how far it is and how fast; and where a transfer can be ended half-way."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import assert_never
@@ -58,14 +59,28 @@ class SourceTrouble(Exception):
     """The local bytes could not be read: neither the entry's nor the file's fault."""
 
 
-class Metered:
-    """A Source that counts what is read, and ends the transfer where it reads if the work was cancelled."""
+Pace = Callable[[float], float]
+"""How long to rest after so many seconds of work, so that programs at work on the mount go first. 0: nobody is."""
 
-    def __init__(self, source: Source, transfer: Transfer, check_cancelled: Callable[[], None]) -> None:
+
+def unhurried(worked_s: float) -> float:
+    """The Pace of a place without programs."""
+    del worked_s
+    return 0.0
+
+
+class Metered:
+    """A Source that counts what is read, rests as `pace` says between the blocks of a large copy, and ends the transfer
+    where it reads if the work was cancelled."""
+
+    def __init__(
+        self, source: Source, transfer: Transfer, check_cancelled: Callable[[], None], pace: Pace = unhurried
+    ) -> None:
         self.size = source.size
         self._source = source
         self._transfer = transfer
         self._check_cancelled = check_cancelled
+        self._pace = pace
 
     def read(self, offset: int, length: int) -> bytes:
         self._check_cancelled()
@@ -81,9 +96,15 @@ class Metered:
     def copy_into(self, fd: int, tick: Callable[[int], None] | None = None) -> bytes:
         """As Source says. An OSError may be either side's: the driver judges it."""
 
+        began_s = time.monotonic()
+
         def count(written: int) -> None:
+            nonlocal began_s
             self._transfer.bytes = written
             self._check_cancelled()
+            if written < self.size:
+                time.sleep(self._pace(time.monotonic() - began_s))
+                began_s = time.monotonic()
             if tick is not None:
                 tick(written)
 

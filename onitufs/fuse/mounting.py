@@ -126,6 +126,11 @@ class Mount:
             except OSError as error:
                 log.debug("%s stays as it is: %s", name, error)
 
+    @property
+    def asked_s(self) -> float:
+        """When the kernel last asked for anything (monotonic; 0 before the first time)."""
+        return self.turns.read_s if self.turns is not None else 0.0
+
     async def unmount(self, *, force: bool = False) -> bool:
         """Unmount while serving, so that the kernel can hand over what it still holds; `serve` then returns.
 

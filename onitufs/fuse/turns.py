@@ -10,6 +10,7 @@ later pyfuse3 not look there any more, all that is lost is the speed (and a test
 
 import contextlib
 import select
+import time
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -35,6 +36,7 @@ class Turns(trio.abc.Instrument):
         self._polled = -1
         self._in_a_row = 0
         self.taken = 0  # how often a request was read without waiting
+        self.read_s = 0.0  # monotonic; when a request was last read
 
     async def __aenter__(self) -> None:
         if not self._held:
@@ -65,9 +67,11 @@ class Turns(trio.abc.Instrument):
         if self._in_a_row < IN_A_ROW and self._poll.poll(0):
             self._in_a_row += 1
             self.taken += 1
+            self.read_s = time.monotonic()
             return
         self._in_a_row = 0
         await trio.lowlevel.wait_readable(fd)
+        self.read_s = time.monotonic()
 
 
 class _Lowlevel:

@@ -46,7 +46,7 @@ class Machine:
     def run(
         self, *command: str | Path, uid: int = 0, environment: Sequence[str] = ()
     ) -> "subprocess.CompletedProcess[str]":
-        enter = ["/usr/bin/nsenter", f"--mount=/proc/{self._holder}/ns/mnt", "--wd=/"]
+        enter = ["/usr/bin/nsenter", f"--target={self._holder}", "--mount", "--root"]  # the root: we may be in a chroot
         become = ["/usr/bin/setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
         return subprocess.run(
             [*enter, *become, "/usr/bin/env", "-i", *environment, *map(str, command)],
@@ -67,7 +67,7 @@ def a_machine(onitufs: str) -> Iterator[Machine]:
         (base / name).mkdir()
     os.chown(base / "home", UID, UID)
     environment = {**os.environ, "BASE": str(base), "ONITUFS": onitufs, "USER_NAME": USER, "USER_ID": str(UID)}
-    command = ["/usr/bin/unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", SET_UP]
+    command = ["/usr/bin/unshare", "--mount", "--propagation", _propagation(), "/bin/sh", "-c", SET_UP]
     with subprocess.Popen(command, env=environment, stdout=-1, text=True) as holder:
         assert holder.stdout is not None
         try:
@@ -77,6 +77,12 @@ def a_machine(onitufs: str) -> Iterator[Machine]:
             _end_daemons(base)
             holder.kill()
     shutil.rmtree(base)
+
+
+def _propagation() -> str:
+    """How to keep our mounts to ourselves. In a plain chroot the root is no mount point, and nothing can be changed."""
+    with open("/proc/self/mountinfo", "rb") as file:
+        return "private" if any(line.split()[4] == b"/" for line in file) else "unchanged"
 
 
 def _end_daemons(base: Path) -> None:

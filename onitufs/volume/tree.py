@@ -556,6 +556,7 @@ class Tree:
         """chmod, chown, utimensat. Of `mode` only permission bits. ctime is now unless given. Raises NoEntry."""
         inode = self.inode(number)
         kept = (inode.mode, inode.mtime_ns)
+        before = (inode.uid, inode.gid, inode.atime_ns, inode.ctime_ns)
         if mode is not None:
             inode.mode = stat.S_IFMT(inode.mode) | stat.S_IMODE(mode)
         if uid is not None:
@@ -567,6 +568,10 @@ class Tree:
         if mtime_ns is not None:
             inode.mtime_ns = mtime_ns
         inode.ctime_ns = self.now_ns() if ctime_ns is None else ctime_ns
+        if kept == (inode.mode, inode.mtime_ns) and before == (inode.uid, inode.gid, inode.atime_ns, inode.ctime_ns):
+            # The kernel tells the ctime of a rename or write that it has just had from us, by the same clock. (Of a
+            # file with bytes not sealed yet, the seal will record the times.)
+            return inode
         if inode.nlink == 0 and self.catalog.get(keys.inode(number)) is None:
             return inode  # erased; only the kernel still holds it
         changes: Changes = {}

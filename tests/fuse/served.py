@@ -166,10 +166,10 @@ class Commands:
         while len(self.volume.handles) > handles:
             await self.operations.closed.wait()
 
-    def turns_taken(self) -> int:
-        """How often a request was read without waiting."""
+    def read_s(self) -> float:
+        """When a request was last read, as Turns saw it."""
         assert self.mount.turns is not None
-        return self.mount.turns.taken
+        return self.mount.turns.read_s
 
     def asked(self, handler: str) -> int:
         """How often the kernel has called the handler."""

@@ -295,6 +295,8 @@ class Catalog:
             self._stirred = False
             try:
                 await self.barrier(Seq(self._journal.last_seq))
+                if self._content.may_collect(self.durable_seq):  # let go, though no barrier was needed
+                    self._wake_collect.set()
             except OSError as exc:
                 log.error("%s; trying again in %.0f s", exc, BARRIER_EVERY_S)  # noqa: TRY400
                 self._stirred = True

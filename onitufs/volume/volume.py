@@ -25,6 +25,7 @@ from .tree import Changes, Tree
 QUIET_S = 2.0  # a late write is sealed after this long without another
 LONGEST_S = 60.0  # a file written without pause is sealed at least this often
 HOT_KEPT_S = 30.0
+UNDURABLE_BYTES = 64 << 20  # so much waits for a barrier at most (D5): another file's fsync waits for it as well
 
 log = logging.getLogger(__name__)
 
@@ -271,6 +272,8 @@ class Volume(Tree):
             self.mark(changes, name, "content")
         self._commit(changes, inode)
         self.content.sealed(inode.content, seq, found.st_size)
+        if self.content.undurable_bytes > UNDURABLE_BYTES:
+            self.catalog.request_barrier()
         file.dirty, file.frozen = False, not hot
         for name in inode.files:
             self.changed(name)

@@ -57,6 +57,11 @@ async def test_the_background_makes_durable_folds_and_collects(catalog: Catalog)
         assert list(content.ids()) == []
         await trio.sleep(store.FOLD_EVERY_S)
         assert catalog._table.get(KEY) == b"1"
+        os.close(content.create(number))
+        content.let_go(number, catalog.durable_seq)  # a stray: nothing else has changed
+        catalog.request_barrier()
+        await trio.sleep(store.COLLECT_EVERY_S)
+        assert list(content.ids()) == []
         catalog.commit({KEY: b"2"})
         catalog.request_barrier()
         await trio.testing.wait_all_tasks_blocked()

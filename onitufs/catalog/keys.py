@@ -22,6 +22,7 @@ HOT = b"h"  # inode -> content id: bytes under its sealed generation may have ch
 ANY_CONTENT = bytes(8)  # in HOT: whichever content the inode has
 ORPHAN = b"o"  # inode -> b"": no name left, still open when it was written
 LOCAL = b"l"  # file id -> b"": placed nowhere, by the rules
+INTENT = b"t"  # entry, file id -> Intent: an order that may have been carried out without being recorded
 META = b"m"  # name -> value
 
 
@@ -58,6 +59,15 @@ def remotes(entry: EntryName, parent: FileId) -> bytes:
 
 def remote(entry: EntryName, parent: FileId, name: bytes) -> bytes:
     return REMOTE + entry.encode() + b"\0" + _pack(parent) + name
+
+
+def intents(entry: EntryName) -> bytes:
+    """Prefix of the intents on one entry; the rest of the key is the file id."""
+    return INTENT + entry.encode() + b"\0"
+
+
+def intent(entry: EntryName, file: FileId) -> bytes:
+    return intents(entry) + _pack(file)
 
 
 def unsettled(file: FileId) -> bytes:

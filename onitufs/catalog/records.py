@@ -30,6 +30,27 @@ class Unsettled:
     since_ns: int  # wall clock, for people only
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """What an order that began will make of an entry, and by what its object is known after a crash.
+
+    `path`: where it is to stand below the entry's root. `missing`: directories that are made on the way, outermost
+    first, and their places.
+    """
+
+    file: FileId
+    moves: bool  # a Copy that is there already, else it is put
+    kind: Kind
+    place: Place
+    generation: GenerationId
+    size: int
+    mtime_ns: int
+    mode: int
+    target: bytes
+    path: tuple[bytes, ...]
+    missing: tuple[tuple[FileId, Place], ...]
+
+
 def _read(value: bytes, version: int, what: str) -> Any:
     fields = _unpack(value, use_list=False)
     if fields[0] != version:
@@ -100,6 +121,26 @@ def unpack_copy(value: bytes) -> Copy:
         file=FileId(f[1]), entry=EntryName(f[2]), kind=Kind(f[3]), place=Place(FileId(f[4]), f[5]),
         generation=GenerationId(f[6]), size=f[7], mtime_ns=f[8], mode=f[9], rev=f[10], remote_id=f[11], digest=f[12],
         made=f[13], verified_ns=f[14],
+    )  # fmt: skip
+
+
+def pack_intent(i: Intent) -> bytes:
+    missing = [(file, place.parent, place.name) for file, place in i.missing]
+    packed: bytes = _pack(
+        (
+            1, i.file, i.moves, int(i.kind), i.place.parent, i.place.name, i.generation, i.size, i.mtime_ns, i.mode,
+            i.target, i.path, missing,
+        )
+    )  # fmt: skip
+    return packed
+
+
+def unpack_intent(value: bytes) -> Intent:
+    f = _read(value, 1, "intent")
+    return Intent(
+        file=FileId(f[1]), moves=f[2], kind=Kind(f[3]), place=Place(FileId(f[4]), f[5]), generation=GenerationId(f[6]),
+        size=f[7], mtime_ns=f[8], mode=f[9], target=f[10], path=f[11],
+        missing=tuple((FileId(file), Place(FileId(parent), name)) for file, parent, name in f[12]),
     )  # fmt: skip
 
 

@@ -110,6 +110,7 @@ class Entries:
             directory_mode=self._directory_mode,
             fits=placing.may_start,
             pace=placing.rest_s,
+            unfinished=placing.intents.unfinished(name),
             report=placing.report,
             identity=self._known("entry", name),
             remember_identity=functools.partial(self._remember, "entry", name),

@@ -26,6 +26,7 @@ from onitufs.referee.reconcile import orders_for
 from onitufs.volume.tree import Changes
 
 from .facts import Facts
+from .intents import Intents
 from .memory import missing_of
 
 SLICE = 10  # files asked about before other tasks get a turn: about 1.5 ms
@@ -83,6 +84,7 @@ class Placing:
         self.problems: dict[FileId, Problem] = {}
         self.memory = facts.memory
         self.copies = KnownCopies(facts)
+        self.intents = Intents(facts.volume, facts.placements, facts.memory)
         self.pace: Pace = unhurried
         self._fresh: dict[FileId, None] = {}  # changed in the mount, still being gathered
         self._first_fresh_s = self._last_fresh_s = 0.0
@@ -160,6 +162,7 @@ class Placing:
         """A Plug is about to begin with an order: whether it still fits the Copies as they are."""
         if not ledger.fits(order, self.copies):
             return False
+        self.intents.note(order)
         self.memory.started(order)
         return True
 
@@ -174,6 +177,9 @@ class Placing:
             self._record(outcome)
         else:
             self.memory.ended(order)
+            changes: Changes = {}
+            self.intents.drop(changes, order)
+            self._write(changes)
             if outcome.stale and not isinstance(order, Put) and isinstance(outcome.error, Gone | Conflict):
                 self._forget(order.copy)
             elif not (outcome.again or outcome.stale):
@@ -221,6 +227,7 @@ class Placing:
         found = ledger.apply(done, self.copies, self.volume.now_ns())
         self.memory.ended(order)
         changes: Changes = {}
+        self.intents.drop(changes, order)
         self.placements.write(changes, removed=found.removed, put=found.put)
         for file in found.ask:
             self.volume.mark(changes, file, "placed")

@@ -8,7 +8,7 @@ paths, groups small files for drivers that take batches, and reports each order'
 import logging
 import random as random_module
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ from .progress import Pace, SourceTrouble, Transfer, unhurried
 from .queue import Job, Line, OrderQueue, line_of
 from .registry import ManifestedDriver
 from .supervisor import Reconnect, Supervisor, said
+from .unfinished import Unfinished, outcome_of
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ class Plug:
     `open_source` opens the bytes of a Put (raises Stale). `report` gets each order's end; the Copy is committed by it,
     before anything else of this file is begun, and the Referee asked again. `remember_identity` is called once, before
     the first work ever.
+    `unfinished`: orders of an earlier run whose end is not known; they are looked at and reported before all others.
     `pace`: how long a lane rests after its work; called in threads, too.
     Failed with Gone or Conflict, of an order other than a Put, means that the object of its `copy` is no longer there,
     or no longer ours: the Copy is to be forgotten.
@@ -86,6 +88,7 @@ class Plug:
         directory_mode: Callable[[FileId], int] = lambda _: 0o755,
         fits: Callable[[Order], bool] = lambda _: True,
         pace: Pace = unhurried,
+        unfinished: Sequence[Unfinished] = (),
         lanes: int = 4,
         bound: int = 2000,
         runner: Runner | None = None,
@@ -101,6 +104,7 @@ class Plug:
         self._open_source = open_source
         self._fits = fits
         self._pace = pace
+        self._unfinished = list(unfinished)
         self._report = report
         self._identity = identity
         self._remember_identity = remember_identity
@@ -245,6 +249,10 @@ class Plug:
                 self._identity = identity
             self._lookers = lookers = Lookers(handlers)
             self._performer = Performer(handlers, self._new_carrier(handlers), self._open_source, self._pace)
+            while self._unfinished:
+                outcome = await outcome_of(self._unfinished[-1], handlers)
+                self._unfinished.pop()
+                self._report(outcome)
             self._trouble = None
             if self._supervisor.failures > 0:
                 self._lanes.probe()

@@ -64,3 +64,26 @@ def test_then_the_file_changes(new_onitu: Maker, change: Any, placed_before: boo
     assert files(root) == files(onitu.mnt)
     if change is given_another_mode:
         assert os.stat(root / "f").st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "again", [lambda moved: moved.rename(moved.with_name("g")), Path.unlink], ids=["moved", "removed"]
+)
+def test_a_move_is_found_as_it_was_left(new_onitu: Maker, again: Any) -> None:
+    """As above, after the entry had renamed the file: what is moved once more, or removed, leaves nothing behind."""
+    onitu = new_onitu(entries=("a",))
+    onitu.mount()
+    root = onitu.roots["a"]
+    (onitu.mnt / "f").write_bytes(b"first")
+    onitu.wait()
+    (onitu.mnt / "f").rename(onitu.mnt / "renamed")
+    while not (root / "renamed").exists():
+        pass
+    onitu.kill()
+    root.rename(root.with_name("away"))
+    onitu.mount()
+    again(onitu.mnt / "renamed")
+    root.with_name("away").rename(root)
+    onitu.ok("entry", "resume", "a", "--mount", onitu.mnt)
+    onitu.wait(timeout=20)
+    assert files(root) == files(onitu.mnt)

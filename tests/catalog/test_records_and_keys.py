@@ -58,6 +58,19 @@ def test_why_a_file_is_unsettled_comes_back(unsettled: records.Unsettled) -> Non
     assert records.unpack_unsettled(records.pack_unsettled(unsettled)) == unsettled
 
 
+@given(
+    st.builds(
+        records.Intent,
+        file=numbers, moves=st.booleans(), kind=kinds, place=st.builds(Place, numbers, names), generation=numbers,
+        size=st.integers(0, 2**63), mtime_ns=times, mode=st.integers(0, 0o777), target=st.binary(max_size=300),
+        path=st.lists(names, max_size=5).map(tuple),
+        missing=st.lists(st.tuples(numbers, st.builds(Place, numbers, names)), max_size=3).map(tuple),
+    )
+)  # fmt: skip
+def test_an_intent_comes_back(intent: records.Intent) -> None:
+    assert records.unpack_intent(records.pack_intent(intent)) == intent
+
+
 # One sample of each version of each record that was ever written to a disk. Never change one: add.
 STORED: dict[str, tuple[Callable[[bytes], Any], str, Any]] = {
     "inode 1": (
@@ -88,6 +101,14 @@ STORED: dict[str, tuple[Callable[[bytes], Any], str, Any]] = {
         ),
     ),
     "unsettled 1": (records.unpack_unsettled, "9301a7636f6e74656e7405", records.Unsettled("content", 5)),
+    "intent 1": (
+        records.unpack_intent,
+        "9d01cd1235c201cd1234c40166cd123705ffcd01a4c40092c40164c401669193cd123401c40164",
+        records.Intent(
+            file=0x1235, moves=False, kind=Kind.FILE, place=Place(0x1234, b"f"), generation=0x1237, size=5, mtime_ns=-1,
+            mode=0o644, target=b"", path=(b"d", b"f"), missing=((0x1234, Place(1, b"d")),),
+        ),
+    ),
 }  # type: ignore[arg-type]  # fmt: skip
 
 

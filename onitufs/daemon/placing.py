@@ -30,10 +30,10 @@ from .intents import Intents
 from .memory import missing_of
 
 SLICE = 10  # files asked about before other tasks get a turn: about 1.5 ms
-GATHER_S = 0.2  # changes in the mount are looked at when none came for so long,
-LONGEST_GATHER_S = (
-    1.0  # or so long after the first: programs save by several calls, and a batch costs less than its sum
-)
+# Changes in the mount are gathered until none came for GATHER_S, LONGEST_GATHER_S at most: programs save by several
+# calls, and a batch costs less than its sum.
+GATHER_S = 0.2
+LONGEST_GATHER_S = 1.0
 MOST_REMEMBERED = 50_000  # of any list that the unsettled index can replace
 DEFER_S = 2.0  # how long a file placed on one entry waits for the outcome on another before it is asked about
 AGE_WALK_S = 3600.0  # how often every file is asked about if a rule looks at ages; what is due earlier has a timer

@@ -6,6 +6,7 @@ as soon as it was changed, renamed or removed in the mount in between.
 
 from onitufs.catalog import keys
 from onitufs.catalog.records import Intent, pack_intent, unpack_intent
+from onitufs.drivers.handlers import PARKED
 from onitufs.drivers.unfinished import Unfinished
 from onitufs.model.copies import Place
 from onitufs.model.files import Kind
@@ -16,8 +17,6 @@ from onitufs.volume.placements import Placements
 from onitufs.volume.tree import Changes
 
 from .memory import Memory
-
-PARKED = (b".onitufs", b"parked")
 
 
 class Intents:

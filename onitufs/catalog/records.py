@@ -53,7 +53,7 @@ class Intent:
 
 def _read(value: bytes, version: int, what: str) -> Any:
     fields = _unpack(value, use_list=False)
-    if fields[0] != version:
+    if fields[0] > version:
         raise StateError(f"{what} record of version {fields[0]}: written by a newer OnituFS; use that version")
     return fields
 
@@ -61,20 +61,22 @@ def _read(value: bytes, version: int, what: str) -> Any:
 def pack_inode(i: Inode) -> bytes:
     packed: bytes = _pack(
         (
-            1, i.number, i.mode, i.uid, i.gid, i.nlink, i.rdev, i.size, i.blocks, i.atime_ns, i.mtime_ns, i.ctime_ns,
+            2, i.number, i.mode, i.uid, i.gid, i.nlink, i.rdev, i.size, i.blocks, i.atime_ns, i.mtime_ns, i.ctime_ns,
             i.files, i.parent, i.content, i.generation, i.sealed_size, i.sealed_mtime_ns, i.target, i.incomplete,
+            i.absent, i.media_type,
         )
     )  # fmt: skip
     return packed
 
 
 def unpack_inode(value: bytes) -> Inode:
-    f = _read(value, 1, "inode")
+    f = _read(value, 2, "inode")
+    absent, media_type = f[20:22] if f[0] > 1 else (False, "")
     return Inode(
         number=InodeNumber(f[1]), mode=f[2], uid=f[3], gid=f[4], nlink=f[5], rdev=f[6], size=f[7], blocks=f[8],
         atime_ns=f[9], mtime_ns=f[10], ctime_ns=f[11], files=f[12], parent=InodeNumber(f[13]),
         content=ContentId(f[14]), generation=GenerationId(f[15]), sealed_size=f[16], sealed_mtime_ns=f[17],
-        target=f[18], incomplete=f[19],
+        target=f[18], incomplete=f[19], absent=absent, media_type=media_type,
     )  # fmt: skip
 
 
@@ -108,19 +110,20 @@ def unpack_name(value: bytes) -> Name:
 def pack_copy(c: Copy) -> bytes:
     packed: bytes = _pack(
         (
-            1, c.file, c.entry, int(c.kind), c.place.parent, c.place.name, c.generation, c.size, c.mtime_ns, c.mode,
+            2, c.file, c.entry, int(c.kind), c.place.parent, c.place.name, c.generation, c.size, c.mtime_ns, c.mode,
             c.rev, c.remote_id, c.digest, c.made, c.verified_ns,
+            c.found,
         )
     )  # fmt: skip
     return packed
 
 
 def unpack_copy(value: bytes) -> Copy:
-    f = _read(value, 1, "copy")
+    f = _read(value, 2, "copy")
     return Copy(
         file=FileId(f[1]), entry=EntryName(f[2]), kind=Kind(f[3]), place=Place(FileId(f[4]), f[5]),
         generation=GenerationId(f[6]), size=f[7], mtime_ns=f[8], mode=f[9], rev=f[10], remote_id=f[11], digest=f[12],
-        made=f[13], verified_ns=f[14],
+        made=f[13], verified_ns=f[14], found=f[0] > 1 and f[15],
     )  # fmt: skip
 
 

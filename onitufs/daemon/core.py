@@ -41,6 +41,7 @@ SWITCH_S = (
 )
 QUIET_S = 0.1  # without a request for so long, no program is at work on the mount
 LONGEST_REST_S = 0.5
+REST = 8  # while programs are at work, placing rests so many times as long as it worked
 HANGING_S = 20.0  # what a call of an entry that cannot be interrupted gets when the daemon ends
 LINGER_S = 30.0  # how long to go on placing after somebody else unmounted us
 
@@ -150,10 +151,10 @@ class _Daemon:
             nursery.cancel_scope.cancel()
 
     def _pace(self, worked_s: float) -> float:
-        """Programs go first: while they use the mount, placing rests twice as long as it works. Any thread may ask."""
+        """Programs go first: while they use the mount, placing rests most of the time. Any thread may ask."""
         if self._hurried or time.monotonic() - self._mount.asked_s > QUIET_S:
             return 0.0
-        return min(2 * worked_s, LONGEST_REST_S)
+        return min(REST * worked_s, LONGEST_REST_S)
 
     def _mount_options(self) -> mounting.Options:
         wanted = self._options

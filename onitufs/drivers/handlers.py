@@ -64,6 +64,20 @@ class Found:
     mtime_ns: int
     state: RemoteState
     target: bytes = b""  # of a symlink
+    mode: int = 0o644  # permission bits, 0..0o777; as given where the service keeps none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighted:
+    """What may have changed on the entry. Only a hint: everything named is looked at.
+
+    `paths`: names to look at. `below`: directories to list again with all that is in them; () is the root. `cursor`:
+    what to give to `watch` next time, so that nothing after this is missed; None where there is no such thing.
+    """
+
+    paths: tuple[RemotePath, ...] = ()
+    below: tuple[RemotePath, ...] = ()
+    cursor: str | None = None
 
 
 class Driver(Protocol):
@@ -153,6 +167,46 @@ class Digests(Protocol):
 
     def digest(self, path: RemotePath) -> Answer[bytes]:
         """blake3 of the file's content as it is on the service, reread. Raises Gone; Conflict if it is no file."""
+        ...
+
+
+class Lists(Protocol):
+    """Optional, with the ability `list`: files that others put there can be taken into the mount."""
+
+    def list_directory(self, path: RemotePath) -> Answer[list[tuple[bytes, Found]]]:
+        """All names in a directory, but PRIVATE in the root; what is no file, directory or symlink is left out.
+
+        RemoteState.remote_id of each is to stay the same when it is renamed or changed, if the service can tell. Raises
+        Gone if there is no such directory; whatever else keeps the list from being complete is raised, too.
+        """
+        ...
+
+
+class Watches(Protocol):
+    """Optional, with the ability `watch`: changes are told, not only found by listing everything now and then."""
+
+    async def watch(self, cursor: str | None, tell: Callable[[Sighted], Awaitable[None]]) -> None:
+        """Tell what changes, until cancelled. The first call of `tell` says that whatever changes from then on is told.
+
+        `cursor`: the last one told, None at first. What may have been missed since is told as `below`. Own changes are
+        told like others. Raises DriverError.
+        """
+        ...
+
+
+class Reads(Protocol):
+    """Optional, with the ability `read`: bytes that are not on this machine are read when a program asks for them."""
+
+    def get_chunk(self, path: RemotePath, rev: str, offset: int, length: int) -> Answer[bytes]:
+        """Up to `length` bytes at `offset`; fewer only at the end. Raises Gone; Conflict if it is not that rev."""
+        ...
+
+    def get_file(self, path: RemotePath, rev: str, fd: int, tick: Callable[[int], None]) -> Answer[bytes]:
+        """Write all of it into the empty file `fd`. The blake3 digest if it was computed on the way, else b"".
+
+        `tick` gets the bytes written so far, at least every few MiB; what it raises ends the copy and passes. Raises
+        Gone; Conflict if it is not that rev, also if it changed while it was read.
+        """
         ...
 
 

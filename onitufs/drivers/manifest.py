@@ -23,6 +23,9 @@ ABILITIES = frozenset(
         "server_move",  # files and directories are renamed without a transfer
         "trash",  # what is replaced or deleted can be brought back for a while
         "digest",  # the content of a remote object can be hashed
+        "list",  # directories can be listed, so what others put there is found
+        "watch",  # changes are told
+        "read",  # parts of a file can be read
     }
 )
 

@@ -31,7 +31,8 @@ class Copy:
     """What one entry is known to hold of one file. Written after the service confirmed.
 
     `generation` 0: the object is there, but holds bytes that are no generation of this file (after a takeover).
-    `made`: of a directory, whether we made it; we remove no other. `verified_ns`: wall clock, for people only.
+    `made`: of a directory, whether we made it; we remove no other. `found`: it stood there before any order of ours, so
+    only a delete in the mount, a ban or `plan --apply` takes it away. `verified_ns`: wall clock, for people only.
     """
 
     file: FileId
@@ -47,3 +48,4 @@ class Copy:
     digest: bytes = b""
     made: bool = False
     verified_ns: int = 0
+    found: bool = False

@@ -32,7 +32,9 @@ class Inode:
     """One inode, as stat(2) shows it, plus where its bytes are.
 
     Mutable on purpose: the volume keeps one live object for each inode in use, and writes it whole with each change.
-    Times are ns since the epoch, may be negative. `size` of a symlink is its target's length.
+    Times are ns since the epoch, may be negative. `size` of a symlink is its target's length. `absent`: not all bytes
+    of `generation` are here; an entry whose Copy has that generation holds them. `media_type` is what they were when
+    they were last looked at, "" if not known; only of use while they are absent.
     """
 
     number: InodeNumber
@@ -54,6 +56,8 @@ class Inode:
     sealed_mtime_ns: int = 0
     target: bytes = b""  # of a symlink
     incomplete: bool = False  # a failed write-back left holes: never placed
+    absent: bool = False
+    media_type: str = ""
 
     @property
     def kind(self) -> Kind:

@@ -35,9 +35,11 @@ class Verdict:
     """Where one file belongs. `targets` in the order the rules named them; empty: kept here only.
 
     `copies` limits how many of `targets` must hold it (None: all). `never` is true where the never-placed list decided.
+    `banned`: where it must not be even if it was found there.
     """
 
     targets: tuple[EntryName, ...]
     reasons: tuple[Reason, ...]
     copies: int | None = None
     never: bool = False
+    banned: frozenset[EntryName] = frozenset()

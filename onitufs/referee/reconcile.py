@@ -118,9 +118,12 @@ def may_drop(state: FileState, copy: Copy, required: tuple[EntryName, ...]) -> b
 
 
 def is_wanted(state: FileState, view: EntryView, required: tuple[EntryName, ...]) -> bool:
-    """Whether the file is to have a Copy here. A directory also has one where something below it has, or needs one."""
+    """Whether the file is to have a Copy here: the rules say so, or it was found here and none bans it. A directory
+    also has one where something below it has, or needs one."""
     if not state.alive or state.place is None:
         return False
+    if view.copy is not None and view.copy.found and not (state.verdict and view.entry in state.verdict.banned):
+        return True
     below = state.kind is Kind.DIRECTORY and (view.child is not None or view.needed)
     return view.entry in required or below
 

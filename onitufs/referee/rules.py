@@ -93,6 +93,7 @@ class Rulebook:
         targets: list[EntryName] = []
         reasons: list[Reason] = []
         copies: int | None = None
+        never_there: set[EntryName] = set()
         for compiled in self._rules:
             why = compiled.why(subject, path)
             if why is None:
@@ -105,6 +106,7 @@ class Rulebook:
             added = tuple(name for name in dict.fromkeys(rule.sync) if name not in targets)
             targets += added
             banned = tuple(name for name in targets if name in rule.ban)
+            never_there = (never_there - set(rule.sync)) | set(rule.ban)
             targets = [name for name in targets if name not in rule.ban]
             if rule.copies is not None:
                 copies = rule.copies
@@ -118,7 +120,7 @@ class Rulebook:
         for name in [name for name in targets if name in self._read_only]:
             targets.remove(name)
             reasons.append(Reason(f"entries.{name}.mode", 'mode "r": nothing is written there', removed=(name,)))
-        return Verdict(tuple(targets), tuple(reasons), copies if targets else None)
+        return Verdict(tuple(targets), tuple(reasons), copies if targets else None, banned=frozenset(never_there))
 
 
 class _Compiled:

@@ -84,6 +84,17 @@ STORED: dict[str, tuple[Callable[[bytes], Any], str, Any]] = {
             incomplete=True,
         ),
     ),
+    "inode 2": (
+        records.unpack_inode,
+        "dc001602cd1234cd81a4cd03e8cd03e90100cd100008ffcf17979cfe3d85cd15cf17979cfe3d85cd1691cd123400cd1236cd1237cd0fff"
+        "cf17979cfe362a0000c400c2c3a9696d6167652f706e67",
+        Inode(
+            number=0x1234, mode=0o100644, uid=1000, gid=1001, nlink=1, rdev=0, size=4096, blocks=8, atime_ns=-1,
+            mtime_ns=1_700_000_000_123_456_789, ctime_ns=1_700_000_000_123_456_790, files=(0x1234,), parent=0,
+            content=0x1236, generation=0x1237, sealed_size=4095, sealed_mtime_ns=1_700_000_000_000_000_000, target=b"",
+            absent=True, media_type="image/png",
+        ),
+    ),
     "directory entry 1": (records.unpack_dirent, "9401cd1234ce0001000002", Dirent(0x1234, 0x10000, Kind.DIRECTORY)),
     "name 1": (
         records.unpack_name,
@@ -98,6 +109,16 @@ STORED: dict[str, tuple[Callable[[bytes], Any], str, Any]] = {
             file=0x1235, entry="nas", kind=Kind.FILE, place=Place(1, b"report.pdf"), generation=0x1237, size=4095,
             mtime_ns=1_700_000_000_000_000_000, mode=0o644, rev="r1", remote_id="id:7", digest=bytes(range(32)),
             made=False, verified_ns=5,
+        ),
+    ),
+    "copy 2": (
+        records.unpack_copy,
+        "dc001002cd1235a36e61730101c40a7265706f72742e706466cd1237cd0fffcf17979cfe362a0000cd01a4a27231a469643a37c400c205"
+        "c3",
+        Copy(
+            file=0x1235, entry="nas", kind=Kind.FILE, place=Place(1, b"report.pdf"), generation=0x1237, size=4095,
+            mtime_ns=1_700_000_000_000_000_000, mode=0o644, rev="r1", remote_id="id:7", digest=b"", made=False,
+            verified_ns=5, found=True,
         ),
     ),
     "unsettled 1": (records.unpack_unsettled, "9301a7636f6e74656e7405", records.Unsettled("content", 5)),

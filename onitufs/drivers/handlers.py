@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias, TypeVar
 
+from onitufs.model.copies import Found as Found  # noqa: PLC0414  drivers take it from here
 from onitufs.model.copies import RemoteState
 from onitufs.model.errors import DriverError
 from onitufs.model.files import Kind
@@ -53,18 +54,6 @@ class Upload:
     mtime_ns: int
     mode: int  # permission bits, 0..0o777
     base: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """What stands at a path on the entry."""
-
-    kind: Kind
-    size: int
-    mtime_ns: int
-    state: RemoteState
-    target: bytes = b""  # of a symlink
-    mode: int = 0o644  # permission bits, 0..0o777; as given where the service keeps none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,18 @@ class RemoteState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What stands at a path on the entry."""
+
+    kind: Kind
+    size: int
+    mtime_ns: int
+    state: RemoteState
+    target: bytes = b""  # of a symlink
+    mode: int = 0o644  # permission bits, 0..0o777; as given where the service keeps none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Copy:
     """What one entry is known to hold of one file. Written after the service confirmed.
 

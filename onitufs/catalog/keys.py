@@ -23,6 +23,7 @@ ANY_CONTENT = bytes(8)  # in HOT: whichever content the inode has
 ORPHAN = b"o"  # inode -> b"": no name left, still open when it was written
 LOCAL = b"l"  # file id -> b"": placed nowhere, by the rules
 INTENT = b"t"  # entry, file id -> Intent: an order that may have been carried out without being recorded
+CONFLICT = b"k"  # file id -> ConflictedCopy: the file was kept beside another one, and nobody has chosen yet
 META = b"m"  # name -> value
 
 
@@ -72,6 +73,10 @@ def intent(entry: EntryName, file: FileId) -> bytes:
 
 def unsettled(file: FileId) -> bytes:
     return UNSETTLED + _pack(file)
+
+
+def conflict(file: FileId) -> bytes:
+    return CONFLICT + _pack(file)
 
 
 def local(file: FileId) -> bytes:

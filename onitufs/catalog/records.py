@@ -30,6 +30,18 @@ class Unsettled:
     since_ns: int  # wall clock, for people only
 
 
+@dataclass(frozen=True, slots=True)
+class ConflictedCopy:
+    """A file that is one side of a conflict, kept under a name that says so.
+
+    `original`: the file that has the name both wanted, 0 if there was none any more. `entry`: whence the kept side is.
+    """
+
+    original: FileId
+    entry: EntryName
+    since_ns: int  # wall clock, for people only
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
     """What an order that began will make of an entry, and by what its object is known after a crash.
@@ -155,6 +167,16 @@ def pack_unsettled(u: Unsettled) -> bytes:
 def unpack_unsettled(value: bytes) -> Unsettled:
     f = _read(value, 1, "unsettled")
     return Unsettled(f[1], f[2])
+
+
+def pack_conflicted_copy(c: ConflictedCopy) -> bytes:
+    packed: bytes = _pack((1, c.original, c.entry, c.since_ns))
+    return packed
+
+
+def unpack_conflicted_copy(value: bytes) -> ConflictedCopy:
+    f = _read(value, 1, "conflicted copy")
+    return ConflictedCopy(FileId(f[1]), EntryName(f[2]), f[3])
 
 
 def pack_value(value: Any) -> bytes:

@@ -4,11 +4,12 @@ Promise 5 lives here: nothing foreign is overwritten. A foreign object in the wa
 sync users know, and only then ours is placed.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from blake3 import blake3
 
+from onitufs.model.conflict_names import conflict_name
 from onitufs.model.copies import Copy, Place, RemoteState
 from onitufs.model.errors import Conflict, Gone, NameNotAllowed, NeedsPerson, Stale
 from onitufs.model.files import Kind
@@ -21,34 +22,8 @@ from .handlers import PARKED, PRIVATE, Found, RemotePath, Upload
 
 _ROUNDS = 5
 """How often one order may find that the place changed under its hands, before it is reported as a conflict."""
-
-
-def conflict_names(name: bytes, entry: EntryName, day: str) -> Iterator[bytes]:
-    """Names to keep a foreign object under, the first choice first; each at most 255 bytes, the extension kept."""
-    stem, dot, extension = name.rpartition(b".")
-    if not stem or len(extension) > 16:
-        stem, dot, extension = name, b"", b""
-    whom = cut(entry.replace("/", "-").encode(), 64).decode("utf-8", "ignore")
-    for number in range(1, 100):
-        mark = f" (conflicted copy from {whom} {day}{'' if number == 1 else f' {number}'})".encode()
-        room = 255 - len(mark) - len(dot) - len(extension)
-        yield cut(stem, room) + mark + dot + extension
-
-
-def cut(name: bytes, room: int) -> bytes:
-    """The first `room` bytes at most, not ending within a UTF-8 character."""
-    if len(name) <= room:
-        return name
-    kept = name[:room]
-    return kept.decode("utf-8", "ignore").encode() if _is_utf8(name) else kept
-
-
-def _is_utf8(name: bytes) -> bool:
-    try:
-        name.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+_MOST_ASIDE = 99
+"""How many conflicted copies of one name and day there may be, before a person has to sort them out."""
 
 
 class Carrier:
@@ -297,8 +272,9 @@ class Carrier:
 
     async def _set_aside(self, path: RemotePath) -> bytes:
         """Rename what stands at `path`, whatever it is; the new name, or b"" if it went away by itself."""
-        day = datetime.fromtimestamp(self._now_s(), UTC).astimezone().strftime("%Y-%m-%d")
-        for name in conflict_names(path[-1], self._entry, day):
+        day = datetime.fromtimestamp(self._now_s(), UTC).astimezone().date()
+        for number in range(1, _MOST_ASIDE + 1):
+            name = conflict_name(path[-1], self._entry, day, number)
             found = await self._call("stat", path)
             if found is None:
                 return b""

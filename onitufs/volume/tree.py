@@ -27,10 +27,10 @@ from onitufs.catalog.store import Catalog
 from onitufs.model import errors
 from onitufs.model.files import Dirent, Inode, Kind, Name, kind_of
 from onitufs.model.ids import ROOT_FILE, ROOT_INODE, ContentId, FileId, GenerationId, InodeNumber
+from onitufs.model.names import NAME_MAX
 
 from . import clock
 
-NAME_MAX = 255  # bytes, as on every Linux disk file system
 LINK_MAX = 65000  # as ext4; each name is kept in the inode's record
 LIVE_MAX = 20_000  # live inodes, at about 500 bytes each, that are kept without need
 

@@ -71,6 +71,11 @@ def test_an_intent_comes_back(intent: records.Intent) -> None:
     assert records.unpack_intent(records.pack_intent(intent)) == intent
 
 
+@given(st.builds(records.ConflictedCopy, numbers, st.text(), times))
+def test_a_conflicted_copy_comes_back(conflicted: records.ConflictedCopy) -> None:
+    assert records.unpack_conflicted_copy(records.pack_conflicted_copy(conflicted)) == conflicted
+
+
 # One sample of each version of each record that was ever written to a disk. Never change one: add.
 STORED: dict[str, tuple[Callable[[bytes], Any], str, Any]] = {
     "inode 1": (
@@ -94,6 +99,11 @@ STORED: dict[str, tuple[Callable[[bytes], Any], str, Any]] = {
             content=0x1236, generation=0x1237, sealed_size=4095, sealed_mtime_ns=1_700_000_000_000_000_000, target=b"",
             absent=True, media_type="image/png",
         ),
+    ),
+    "conflicted copy 1": (
+        records.unpack_conflicted_copy,
+        "9401cd1234a36e6173cf17979cfe362a0000",
+        records.ConflictedCopy(0x1234, "nas", 1_700_000_000_000_000_000),
     ),
     "directory entry 1": (records.unpack_dirent, "9401cd1234ce0001000002", Dirent(0x1234, 0x10000, Kind.DIRECTORY)),
     "name 1": (

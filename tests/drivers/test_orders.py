@@ -6,11 +6,10 @@ import pytest
 import trio
 import trio.testing
 
-from onitufs.drivers.carrying import conflict_names
 from onitufs.model.copies import Place
 from onitufs.model.errors import Conflict, Gone, NameNotAllowed, ServiceError, Stale
 from onitufs.model.files import Kind
-from onitufs.model.ids import PARKING, ROOT_FILE, EntryName, FileId
+from onitufs.model.ids import PARKING, ROOT_FILE, FileId
 from onitufs.model.orders import Done, Failed
 
 
@@ -394,22 +393,6 @@ async def test_a_file_of_theirs_where_a_directory_should_be(memory_world):
     assert world.files()[(b"d", b"f")] == b"ours"
     assert b"theirs" in world.files().values()
     assert ROOT_FILE not in world.copies
-
-
-def test_names_of_conflicted_copies():
-    def first(name, entry="disk"):
-        return next(conflict_names(name, EntryName(entry), "2001-09-09"))
-
-    assert first(b"a.txt") == b"a (conflicted copy from disk 2001-09-09).txt"
-    assert first(b"Makefile") == b"Makefile (conflicted copy from disk 2001-09-09)"
-    assert first(b".bashrc") == b".bashrc (conflicted copy from disk 2001-09-09)"
-    assert first(b"a", "my/nas") == b"a (conflicted copy from my-nas 2001-09-09)"
-    for name in (b"n" * 255, b"n" * 250 + b".txt", "ö".encode() * 127, b"\xff" * 255):
-        for entry in ("disk", "e" * 300):
-            names = list(conflict_names(name, EntryName(entry), "2001-09-09"))
-            assert len(set(names)) == 99
-            assert max(len(one) for one in names) <= 255
-    assert first("ö".encode() * 127).decode()
 
 
 async def test_a_pause_while_something_is_reread(memory_world):

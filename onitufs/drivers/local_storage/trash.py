@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 
-from onitufs.drivers.carrying import cut
 from onitufs.drivers.handlers import RemotePath
+from onitufs.model.names import cut
 
 from .tree import DIRECTORY, TRASH, Directories, Tree
 

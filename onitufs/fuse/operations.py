@@ -189,6 +189,8 @@ class Operations(pyfuse3.Operations):
         write = truncate or flags & os.O_ACCMODE != os.O_RDONLY
         if truncate and self._catalog.full:
             await self._catalog.room()
+        if self.volume.is_overtaken(InodeNumber(inode)):
+            raise errors.NoInode("other bytes have this name now")  # the kernel looks it up again
         return FileInfo(
             fh=self.volume.open(InodeNumber(inode), write=write, truncate=truncate),
             keep_cache=True,  # an inode's bytes change through the kernel only; a remote edit has a new inode

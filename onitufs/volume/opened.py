@@ -12,7 +12,10 @@ Handle = NewType("Handle", int)
 
 @dataclass(slots=True, eq=False)
 class OpenFile:
-    """One inode with at least one handle. All handles share its descriptor, so an O_TRUNC is seen by each."""
+    """One inode with at least one handle. All handles share its descriptor, so an O_TRUNC is seen by each.
+
+    `fd` is -1 as long as none of its bytes are here.
+    """
 
     inode: Inode
     fd: int

@@ -18,9 +18,10 @@ from onitufs.model.ids import ContentId, FileId, GenerationId, InodeNumber, Seq
 from onitufs.model.source import Source
 
 from . import clock
+from .arrivals import Arrivals
 from .opened import Handle, HotMark, OpenFile, OpenHandle, Pinned
 from .space import Room, Space
-from .tree import Changes, Tree
+from .tree import Changes
 
 QUIET_S = 2.0  # a late write is sealed after this long without another
 LONGEST_S = 60.0  # a file written without pause is sealed at least this often
@@ -30,7 +31,7 @@ UNDURABLE_BYTES = 64 << 20  # so much waits for a barrier at most (D5): another 
 log = logging.getLogger(__name__)
 
 
-class Volume(Tree):
+class Volume(Arrivals):
     """A Tree whose files have bytes. Plain methods never wait; the async ones say what they wait for."""
 
     def __init__(
@@ -44,6 +45,8 @@ class Volume(Tree):
     ) -> None:
         super().__init__(catalog, owner=owner, now_ns=now_ns)
         self.content = content
+        self.owner = owner
+        self.overtaken: Callable[[FileId, InodeNumber], None] = lambda file, number: None
         self._space = space
         self._open: dict[InodeNumber, OpenFile] = {}
         self.handles: dict[Handle, OpenHandle] = {}
@@ -51,6 +54,7 @@ class Volume(Tree):
         self._hot: dict[InodeNumber, HotMark] = {}
         self._pinned: dict[InodeNumber, Pinned] = {}
         self._forgotten: set[InodeNumber] = set()  # by the kernel, while open
+        self._overtaken: dict[InodeNumber, FileId] = {}  # open, and without a name since bytes came from elsewhere
 
     # -- opening ---------------------------------------------------------------------------------------------------
 
@@ -97,7 +101,9 @@ class Volume(Tree):
                 raise errors.NoInode(f"inode {number} was removed")
             if write and not truncate:
                 self._space.need()
-            file = OpenFile(inode, self.content.open(inode.content))
+            if inode.absent and not truncate:
+                raise errors.ServiceError(f"the bytes of inode {number} are not here")
+            file = OpenFile(inode, -1 if inode.absent else self.content.open(inode.content))
             file.frozen = self._is_frozen(inode)
             self._open[number] = file
         if truncate:
@@ -124,6 +130,13 @@ class Volume(Tree):
 
     def _is_open(self, number: InodeNumber) -> bool:
         return number in self._open
+
+    def _overtake(self, number: InodeNumber, file: FileId) -> None:
+        self._overtaken[number] = file
+
+    def is_overtaken(self, number: InodeNumber) -> bool:
+        """Whether this inode has lost its last name to other bytes while programs hold it open."""
+        return number in self._overtaken
 
     def forget(self, number: InodeNumber) -> None:
         if number in self._open:
@@ -235,6 +248,7 @@ class Volume(Tree):
         old, content = inode.content, ContentId(self.catalog.next_seq)
         fd = self.content.create(content)
         inode.content, inode.size, inode.blocks, inode.incomplete = content, 0, 0, False
+        inode.absent, inode.media_type = False, ""
         inode.mtime_ns = inode.ctime_ns = self.now_ns()
         try:
             self._commit({keys.hot(inode.number): content.to_bytes(8, "big")}, inode)
@@ -243,7 +257,7 @@ class Volume(Tree):
             raise
         self._let_go(old)
         self._hot.pop(inode.number, None)
-        os.close(file.fd)
+        _close_fd(file.fd)
         file.fd, file.frozen, file.dirty = fd, False, True
         file.dirty_since_s = time.monotonic()
 
@@ -256,8 +270,14 @@ class Volume(Tree):
     def seal(self, file: OpenFile) -> None:
         """Name what the bytes are now a generation (rule D1: its record is appended before this returns)."""
         inode = file.inode
-        if not file.dirty or not inode.files:
+        if not file.dirty:
             return
+        if not inode.files:
+            if inode.number in self._overtaken:
+                self.overtaken(self._overtaken[inode.number], inode.number)
+            if not inode.files:
+                return
+            del self._overtaken[inode.number]
         found = os.fstat(file.fd)
         seq = self.catalog.next_seq
         inode.size = inode.sealed_size = found.st_size
@@ -315,8 +335,9 @@ class Volume(Tree):
 
     def _close(self, file: OpenFile) -> None:
         inode = file.inode
-        os.close(file.fd)
+        _close_fd(file.fd)
         del self._open[inode.number]
+        self._overtaken.pop(inode.number, None)
         if inode.number in self._forgotten:
             self._forgotten.discard(inode.number)
             self._live.pop(inode.number, None)
@@ -339,6 +360,8 @@ class Volume(Tree):
         opened = self._open.get(name.inode)
         if inode.generation != generation:
             raise errors.Stale("a newer generation was sealed")
+        if inode.absent:
+            raise errors.Stale("its bytes are not here")
         if opened is None or not opened.dirty:
             return self.content.snapshot(inode.content, inode.sealed_size)
         pinned = self._pinned.pop(name.inode, None)
@@ -348,6 +371,8 @@ class Volume(Tree):
 
     def head(self, inode: Inode, length: int = 8192) -> bytes:
         """The first bytes of a regular file, to tell its media type. b"" where they cannot be read."""
+        if inode.absent:
+            return b""
         opened = self._open.get(inode.number)
         try:
             if opened is not None:
@@ -437,7 +462,7 @@ class Volume(Tree):
         except errors.NoEntry:
             self.catalog.commit(changes)
             return False
-        if content not in (0, inode.content):
+        if inode.absent or content not in (0, inode.content):  # absent: whatever is here, it is not what was sealed
             self.catalog.commit(changes)
             return False
         try:
@@ -460,3 +485,8 @@ class Volume(Tree):
         self.catalog.commit(changes)
         self.content.sealed(inode.content, seq, found.st_size)
         return True
+
+
+def _close_fd(fd: int) -> None:
+    if fd >= 0:
+        os.close(fd)

@@ -12,6 +12,7 @@ from onitufs import __version__
 from onitufs.catalog import keys
 from onitufs.content.media_type import media_type
 from onitufs.drivers.plug import Plug
+from onitufs.drivers.progress import Fetch, Transfer
 from onitufs.model.copies import Copy
 from onitufs.model.errors import NoSuchPath
 from onitufs.model.files import Inode, Kind
@@ -86,7 +87,12 @@ class Answers:
             "pending": pending,
             "failing": len(failures),
             "only_here": volume.only_here,
-            "bytes_pending": sum(transfer.of - transfer.bytes for plug in self._plugs() for transfer in plug.transfers),
+            "bytes_pending": sum(
+                transfer.of - transfer.bytes
+                for plug in self._plugs()
+                for transfer in plug.transfers
+                if transfer.direction == "to"
+            ),
         }
 
     def _pending(self) -> int:
@@ -134,8 +140,9 @@ class Answers:
             "remedy": health.remedy,
             "queued": len(plug),
             "running": [
-                _path(self._volume.path(transfer.order.file) or b"?")
+                _path(self._transferred(transfer))
                 | {
+                    "direction": transfer.direction,
                     "what": transfer.what,
                     "bytes": transfer.bytes,
                     "of": transfer.of,
@@ -144,6 +151,12 @@ class Answers:
                 for transfer in plug.transfers
             ],
         }
+
+    def _transferred(self, transfer: Transfer) -> bytes:
+        """The path in the mount; where that is not known, the one on the entry."""
+        order = transfer.order
+        path = None if order.file is None else self._volume.path(order.file)
+        return path or (b"/".join(order.path) if isinstance(order, Fetch) else b"?")
 
     # -- one file ------------------------------------------------------------------------------------------------------
 

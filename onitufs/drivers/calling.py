@@ -17,6 +17,10 @@ class Runner(Protocol):
         """The call's answer. Cancelled: still waits for the call to end, so nothing is changed behind our back."""
         ...
 
+    async def look(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
+        """As `run`, for a call that changes nothing: cancelled, it is left to end by itself, however long it hangs."""
+        ...
+
     def check_cancelled(self) -> None:
         """In a call that `run` makes: raises if it is no longer wanted. On the loop: nothing, awaiting is for that."""
         ...
@@ -31,6 +35,9 @@ class Threads:
     async def run(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
         return await trio.to_thread.run_sync(call, *args, limiter=self._limiter)
 
+    async def look(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
+        return await trio.to_thread.run_sync(call, *args, limiter=self._limiter, abandon_on_cancel=True)
+
     def check_cancelled(self) -> None:
         if not trio.lowlevel.in_trio_run():
             trio.from_thread.check_cancelled()
@@ -42,6 +49,8 @@ class Inline:
     async def run(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
         await trio.lowlevel.checkpoint()
         return call(*args)
+
+    look = run
 
     def check_cancelled(self) -> None:
         pass
@@ -57,9 +66,20 @@ class Handlers:
     def has(self, name: str) -> bool:
         return callable(getattr(self._driver, name, None))
 
+    def by(self, runner: Runner) -> "Handlers":
+        """The same driver object, its plain handlers called by another runner."""
+        return Handlers(self._driver, runner)
+
     async def call(self, name: str, *args: Any) -> Any:
         """Whatever the handler answers or raises."""
         handler = getattr(self._driver, name)
         if inspect.iscoroutinefunction(handler):
             return await handler(*args)
         return await self.runner.run(handler, *args)
+
+    async def look(self, name: str, *args: Any) -> Any:
+        """As `call`, of a handler that changes nothing and may be left behind when nobody waits for it any more."""
+        handler = getattr(self._driver, name)
+        if inspect.iscoroutinefunction(handler):
+            return await handler(*args)
+        return await self.runner.look(handler, *args)

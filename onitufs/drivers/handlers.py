@@ -93,7 +93,11 @@ class Driver(Protocol):
         ...
 
     def stat(self, path: RemotePath) -> Answer[Found | None]:
-        """What stands there; None if the service says that nothing does."""
+        """What stands there; None if the service says that nothing does.
+
+        Of (): the root, always a directory. Asked to see whether the whole entry is in trouble when something failed:
+        raises if it no longer is the place that `connect` found.
+        """
         ...
 
     def make_directory(self, path: RemotePath, mode: int) -> Answer[tuple[RemoteState, bool]]:
@@ -193,8 +197,9 @@ class Reads(Protocol):
     def get_file(self, path: RemotePath, rev: str, fd: int, tick: Callable[[int], None]) -> Answer[bytes]:
         """Write all of it into the empty file `fd`. The blake3 digest if it was computed on the way, else b"".
 
-        `tick` gets the bytes written so far, at least every few MiB; what it raises ends the copy and passes. Raises
-        Gone; Conflict if it is not that rev, also if it changed while it was read.
+        `tick` gets the bytes written so far, at least every few MiB; what it raises ends the copy and passes. OSError:
+        `fd` could not be written; it passes, too. Raises Gone; Conflict if it is not that rev, also if it changed while
+        it was read.
         """
         ...
 

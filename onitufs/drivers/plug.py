@@ -22,7 +22,6 @@ from onitufs.model.errors import (
     NameNotAllowed,
     NeedsPerson,
     QuotaFull,
-    ServiceError,
     Stale,
     TooLarge,
 )
@@ -36,14 +35,16 @@ from .backoff import Backoff
 from .calling import Handlers, Runner, Threads
 from .carrying import Carrier
 from .claims import Ticket
-from .handlers import Found, Gear, RemotePath
+from .handlers import RemotePath
 from .health import Health
 from .lanes import Lanes
 from .looking import Lookers
+from .opening import Opener
 from .performing import Performer
 from .progress import Pace, SourceTrouble, Transfer, unhurried
 from .queue import Job, Line, OrderQueue, line_of
 from .registry import ManifestedDriver
+from .sight import Sight
 from .supervisor import Reconnect, Supervisor, said
 from .unfinished import Unfinished, outcome_of
 
@@ -51,12 +52,13 @@ log = logging.getLogger(__name__)
 
 BATCH_FILES = 64
 BATCH_BYTES = 4 * 1024 * 1024
-CLOSING_S = 10.0
 DAY_S = 86400.0
 
 
-class Plug:
+class Plug(Sight):
     """One entry: its queue, its driver, its health. All methods but the async ones are plain, and for the loop only.
+
+    What it holds is seen through the methods of Sight.
 
     `path_of` gives the remote path of a Place now, and raises Gone if a directory above it has no Copy. `directory`:
     the wanted Place of a `missing` directory; `directory_mode` its permission bits. `fits`: whether an order still
@@ -95,12 +97,8 @@ class Plug:
         random: random_module.Random | None = None,
         now_s: Callable[[], float] = time.time,
     ) -> None:
-        self.entry = entry
-        self.driver = driver
-        self.health = Health(now_s)
-        self.transfers: list[Transfer] = []
+        super().__init__(entry, driver, Health(now_s), runner)
         self.on_room: Callable[[], None] | None = None
-        self._options = options
         self._open_source = open_source
         self._fits = fits
         self._pace = pace
@@ -108,9 +106,9 @@ class Plug:
         self._report = report
         self._identity = identity
         self._remember_identity = remember_identity
-        self._work_dir = work_dir
         self._bound = bound
-        self._runner = runner if runner is not None else Threads(lanes + 2)
+        runner = runner if runner is not None else Threads(lanes + 2)
+        self._opener = Opener(entry, driver, options, work_dir=work_dir, runner=runner, now_s=now_s)
         self._now_s = now_s
         self._backoff = Backoff(random if random is not None else random_module.Random())  # noqa: S311
         self._supervisor = Supervisor(entry, self._session, self.health, self._backoff)
@@ -126,8 +124,10 @@ class Plug:
         self._lanes = Lanes(lanes)
         self._was_full = False
         self._wake = trio.Event()
-        self._lookers: Lookers | None = None
         self._performer: Performer | None = None
+        self._working: set[trio.CancelScope] = set()
+        self._suspension: tuple[str, str] | None = None
+        self._bug: Exception | None = None
         self._trouble: Exception | None = None
         self._trouble_until = 0.0
         self._too_big: set[FileId] = set()  # files that found the service full, and are tried again
@@ -181,31 +181,23 @@ class Plug:
         """End running orders (they are queued again) and let go of the entry, so that its disk can be unmounted."""
         self._supervisor.pause()
 
+    def suspend(self, message: str, remedy: str) -> None:
+        """Order nothing more until `resume`: running orders end, and are queued again. Looking goes on."""
+        self._suspension = message, remedy
+        if self.health.state != "paused":
+            self.health.become("suspended", message, remedy)
+        for scope in self._working:
+            scope.cancel()
+
     def resume(self) -> None:
         """End a pause, every delay and a suspension; go on at once."""
         self._trouble, self._lanes.full_until = None, None
+        if self._suspension is not None:
+            self._suspension = None
+            self.health.become("starting" if self._lookers is None else "up")
         self._queue.hurry()
         self._supervisor.resume()
         self._wake.set()
-
-    # -- looking ------------------------------------------------------------------------------------------------------
-
-    async def probe(self) -> None:
-        """See whether the entry could be used, without `run` and without changing it. Raises DriverError."""
-        handlers = await self._new_driver()
-        try:
-            await handlers.call("probe")
-        finally:
-            await self._close(handlers)
-
-    async def digest(self, path: RemotePath, kind: Kind) -> Found | None:
-        """What stands at a path, with the digest of a file's content reread (b"" if the driver cannot). None: nothing,
-        or something of another kind. Raises DriverError; ServiceError while the entry is not connected."""
-        if self._lookers is not None:
-            lasted, found = await self._lookers.look(path, kind)
-            if lasted:
-                return found
-        raise ServiceError(f"entry {self.entry} is {self.health.state}: {self.health.message or 'not connected'}")
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
@@ -213,16 +205,13 @@ class Plug:
         """Work until cancelled. Raises nothing: trouble and bugs end in `health`."""
         await self._supervisor.run()
 
-    async def _new_driver(self) -> Handlers:
-        kind = await self._runner.run(self.driver.load)
-        gear = Gear(
-            entry=self.entry,
-            identity=self._identity,
-            work_dir=self._work_dir,
-            now_s=self._now_s,
-            check_cancelled=self._runner.check_cancelled,
-        )
-        return Handlers(kind(self._options, gear), self._runner)
+    async def probe(self) -> None:
+        """See whether the entry could be used, without `run` and without changing it. Raises DriverError."""
+        handlers = await self._opener.open(self._identity)
+        try:
+            await handlers.call("probe")
+        finally:
+            await self._opener.close(handlers)
 
     def _new_carrier(self, handlers: Handlers) -> Carrier:
         return Carrier(
@@ -235,38 +224,34 @@ class Plug:
             now_s=self._now_s,
         )
 
-    async def _close(self, handlers: Handlers) -> None:
-        with trio.move_on_after(CLOSING_S, shield=True):
-            await handlers.call("close")
-
     async def _session(self) -> None:
-        handlers = await self._new_driver()
-        lookers: Lookers | None = None
+        handlers = await self._opener.open(self._identity)
+        lookers = Lookers(self._looking(handlers), self._troubled, self._broken)
         try:
             identity = await handlers.call("connect")
             if self._identity is None:
                 self._remember_identity(identity)
                 self._identity = identity
-            self._lookers = lookers = Lookers(handlers)
             self._performer = Performer(handlers, self._new_carrier(handlers), self._open_source, self._pace)
             while self._unfinished:
                 outcome = await outcome_of(self._unfinished[-1], handlers)
                 self._unfinished.pop()
                 self._report(outcome)
-            self._trouble = None
-            if self._supervisor.failures > 0:
+            self._trouble = self._bug = None
+            if self._suspension is not None:
+                self.health.become("suspended", *self._suspension)
+            elif self._supervisor.failures > 0:
                 self._lanes.probe()
             else:
                 self.health.become("up")
+            self._begin_looking(lookers)
             async with trio.open_nursery() as nursery:
                 if handlers.has("tend"):
                     nursery.start_soon(self._tend, handlers)
                 await self._dispatch(nursery)
         finally:
-            self._lookers = None
-            if lookers is not None:
-                await lookers.end()
-            await self._close(handlers)
+            await self._end_looking(lookers)
+            await self._opener.close(handlers)
 
     async def _tend(self, handlers: Handlers) -> None:
         while True:
@@ -280,6 +265,8 @@ class Plug:
     async def _dispatch(self, nursery: trio.Nursery) -> None:
         while True:
             self._wake = trio.Event()
+            if self._bug is not None:
+                raise self._bug
             if self._trouble is not None:
                 if not self._running:
                     raise self._trouble
@@ -296,6 +283,8 @@ class Plug:
     def _fill(self, nursery: trio.Nursery) -> float:
         """Start whatever may be started. When to look again, if nothing happens before."""
         assert self._performer is not None
+        if self._suspension is not None:
+            return float("inf")
         batches = self._performer.takes_batches
         idle = 0
         while idle < len(Line):
@@ -371,11 +360,14 @@ class Plug:
         began_s = trio.current_time()
         try:
             try:
-                if len(jobs) > 1:
-                    await self._batch(jobs)
-                else:
-                    await self._single(jobs[0])
+                with trio.CancelScope() as scope:
+                    self._working.add(scope)
+                    if len(jobs) > 1:
+                        await self._batch(jobs)
+                    else:
+                        await self._single(jobs[0])
             finally:
+                self._working.discard(scope)
                 for job in jobs:  # what did not end: cancelled, or a bug
                     if self._running.get(job.order.file) is job:
                         self._back(job)
@@ -481,19 +473,29 @@ class Plug:
             return
         if not isinstance(exc, DriverError):
             raise exc
+        self._troubled(exc)
+
+    def _troubled(self, exc: DriverError) -> None:
+        """Something keeps the entry from answering: no new work is begun until that is known to be over."""
         # An entry that needs a person says so when it is connected again; else it was this file's trouble alone.
         only_file = isinstance(exc, NeedsPerson) and type(exc) is NeedsPerson
         self._trouble = Reconnect() if only_file else exc
-        self._trouble_until = now + self._backoff.delay_s(self._supervisor.failures + 1)
+        self._trouble_until = trio.current_time() + self._backoff.delay_s(self._supervisor.failures + 1)
         if not only_file:
-            self.health.become("degraded", *job.problem)
+            self.health.become("degraded", *said(exc))
+        self._wake.set()
+
+    def _broken(self, exc: Exception) -> None:
+        """A bug, seen by who looks: it ends the session."""
+        self._bug = exc
         self._wake.set()
 
     def _well(self) -> None:
         """The entry does its work."""
         self._lanes.probing = False
         self._supervisor.failures = 0
-        if self._trouble is None and self._lanes.full_until is None and not self._too_big:
+        quiet = self._trouble is None and self._suspension is None
+        if quiet and self._lanes.full_until is None and not self._too_big:
             self.health.become("up")
 
 

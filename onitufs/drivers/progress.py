@@ -3,20 +3,31 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import Literal, assert_never
 
 from onitufs.model.errors import Stale
+from onitufs.model.ids import FileId
 from onitufs.model.orders import Delete, Move, Order, Put, SetAttributes
 from onitufs.model.source import Source
+
+from .handlers import RemotePath
 
 _WINDOW_S = 2.0
 
 
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """A file that is read whole from an entry. `file`: whose bytes they are, None where that is not known."""
+
+    file: FileId | None
+    path: RemotePath
+
+
 @dataclass(slots=True, eq=False)
 class Transfer:
-    """One order under way. Bytes; `of` is 0 for what moves none. Counted in a thread, read on the loop."""
+    """One order or fetch under way. Bytes; `of` is 0 for what moves none. Counted in a thread, read on the loop."""
 
-    order: Order
+    order: Order | Fetch
     of: int
     now_s: Callable[[], float]
     bytes: int = 0
@@ -30,7 +41,7 @@ class Transfer:
 
     @property
     def what(self) -> str:
-        """For people: "put", "move", "delete" or "attributes"."""
+        """For people: "put", "move", "delete", "attributes" or "fetch"."""
         match self.order:
             case Put():
                 return "put"
@@ -40,8 +51,15 @@ class Transfer:
                 return "delete"
             case SetAttributes():
                 return "attributes"
+            case Fetch():
+                return "fetch"
             case _:
                 assert_never(self.order)
+
+    @property
+    def direction(self) -> Literal["to", "from"]:
+        """Whether this goes to the entry or comes from it."""
+        return "from" if isinstance(self.order, Fetch) else "to"
 
     @property
     def bytes_per_s(self) -> float:

@@ -459,3 +459,16 @@ def test_what_an_errno_means(code, error):
     assert "a\\xff/b" in str(found)
     if error in (QuotaFull, NeedsPerson, NameNotAllowed, TooLarge):
         assert "; " in str(found) or code == errno.EXDEV
+
+
+# -- looking -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_root_without_its_mark_is_no_longer_the_place(disk, root):
+    assert disk.stat(()).kind is Kind.DIRECTORY
+    (root / ".onitufs/identity.json").rename(root.parent / "mark")
+    with pytest.raises(NeedsPerson, match="is its disk mounted"):
+        disk.stat(())
+    (root / ".onitufs").rename(root.parent / "private")
+    with pytest.raises(NeedsPerson, match="is its disk mounted"):
+        disk.stat(())

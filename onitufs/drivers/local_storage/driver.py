@@ -32,6 +32,7 @@ class LocalStorage:
         self._opened: Tree | None = None
         self._trash: Trash
         self._placer: Placer
+        self._identity = ""
         self._lock = -1
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -51,7 +52,8 @@ class LocalStorage:
             tree.try_writing()
             self._trash = Trash(tree, self._options.trash_days, self._gear.now_s)
             self._placer = self.placer(tree, self._trash, self._gear.check_cancelled)
-            return found if found is not None else marker.make(tree)
+            self._identity = found if found is not None else marker.make(tree)
+            return self._identity
 
     def close(self) -> None:
         if self._lock >= 0:
@@ -120,6 +122,8 @@ class LocalStorage:
 
     def stat(self, path: RemotePath) -> Found | None:
         tree = self._tree()
+        if not path:
+            return self._stat_root(tree)
         with answering(self._root, path), tree.directories() as directories:
             try:
                 directory = directories.fd(path[:-1])
@@ -132,6 +136,14 @@ class LocalStorage:
             target = os.readlink(path[-1], dir_fd=directory) if kind is Kind.SYMLINK else b""
             state = RemoteState(rev=rev_of(found))
             return Found(kind=kind, size=found.st_size, mtime_ns=found.st_mtime_ns, state=state, target=target)
+
+    def _stat_root(self, tree: Tree) -> Found:
+        """Raises NeedsPerson if the root has lost its mark."""
+        with answering(self._root):
+            self._look(self._identity)
+            root = os.fstat(tree.fd)
+        state = RemoteState(rev=rev_of(root))
+        return Found(kind=Kind.DIRECTORY, size=0, mtime_ns=root.st_mtime_ns, state=state)
 
     def digest(self, path: RemotePath) -> bytes:
         tree = self._tree()

@@ -1,8 +1,12 @@
 """The handlers of memory: all of them async."""
 
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+
 from blake3 import blake3
 
-from onitufs.drivers.handlers import PARKED, Found, Gear, RemotePath, Upload
+from onitufs.drivers.handlers import PARKED, PRIVATE, Found, Gear, RemotePath, Sighted, Upload
 from onitufs.model.copies import RemoteState
 from onitufs.model.errors import Conflict, Gone, NeedsPerson
 from onitufs.model.files import Kind
@@ -50,9 +54,7 @@ class Memory:
         node = self._service.nodes.get(path)
         if node is None:
             return None
-        target = node.data if node.kind is Kind.SYMLINK else b""
-        state = RemoteState(rev=node.rev)
-        return Found(kind=node.kind, size=len(node.data), mtime_ns=node.mtime_ns, state=state, target=target)
+        return _found(node)
 
     async def digest(self, path: RemotePath) -> bytes:
         await self._service.called("digest", path)
@@ -63,6 +65,74 @@ class Memory:
             raise Conflict(f"{path} is not a file")
         return blake3(node.data).digest()
 
+    async def list_directory(self, path: RemotePath) -> list[tuple[bytes, Found]]:
+        await self._service.called("list_directory", path)
+        node = self._service.nodes.get(path)
+        if node is None or node.kind is not Kind.DIRECTORY:
+            raise Gone(f"no directory {path}")
+        found: list[tuple[bytes, Found]] = []
+        for other, node in list(self._service.nodes.items()):
+            if len(other) != len(path) + 1 or other[:-1] != path or other == (PRIVATE,):
+                continue
+            if self._service.list_fails_after is not None and len(found) >= self._service.list_fails_after:
+                raise self._service.fault()
+            found.append((other[-1], _found(node)))
+        return found
+
+    async def get_chunk(self, path: RemotePath, rev: str, offset: int, length: int) -> bytes:
+        await self._service.called("get_chunk", path)
+        async with aclosing(self._pieces(path, rev, offset, length)) as pieces:
+            return b"".join([piece async for piece in pieces])
+
+    async def get_file(self, path: RemotePath, rev: str, fd: int, tick: Callable[[int], None]) -> bytes:
+        await self._service.called("get_file", path)
+        hasher, written = blake3(), 0
+        async with aclosing(self._pieces(path, rev, 0, None)) as pieces:
+            async for piece in pieces:
+                os.pwrite(fd, piece, written)
+                hasher.update(piece)
+                written += len(piece)
+                tick(written)
+        return hasher.digest()
+
+    async def _pieces(self, path: RemotePath, rev: str, offset: int, length: int | None) -> AsyncGenerator[bytes]:
+        """What is read, in chunks; checked against `rev` before each and after the last."""
+        service = self._service
+        read = 0
+        while True:
+            await service.called("read", path)
+            if service.reads_stall is not None:
+                await service.reads_stall.wait()
+            node = service.nodes.get(path)
+            if node is None:
+                raise Gone(f"no {path}")
+            if node.kind is not Kind.FILE or node.rev != rev:
+                raise Conflict(f"{path} has rev {node.rev}, not {rev}")
+            end = len(node.data) if length is None else min(len(node.data), offset + length)
+            piece = node.data[offset + read : min(end, offset + read + CHUNK)]
+            if not piece:
+                return
+            if service.read_fails_after is not None and read + len(piece) > service.read_fails_after:
+                raise service.fault()
+            yield piece
+            read += len(piece)
+
+    async def watch(self, cursor: str | None, tell: Callable[[Sighted], Awaitable[None]]) -> None:
+        await self._service.called("watch")
+        service = self._service
+        first = True
+        while True:
+            paths = None if cursor is None else service.since(cursor)
+            now = service.cursor
+            if paths is None:
+                await tell(Sighted(below=((),), cursor=now))
+            elif paths or first:
+                mine = dict.fromkeys(path for path in paths if path[:1] != (PRIVATE,))
+                await tell(Sighted(paths=tuple(mine), cursor=now))
+            cursor, first = now, False
+            if service.cursor == now:
+                await service.wait_for_change()
+
     async def make_directory(self, path: RemotePath, mode: int) -> tuple[RemoteState, bool]:
         await self._service.called("make_directory", path)
         self._service.parent(path)
@@ -70,9 +140,8 @@ class Memory:
         if node is not None:
             if node.kind is not Kind.DIRECTORY:
                 raise Conflict(f"{path} is not a directory")
-            return RemoteState(rev=node.rev), False
-        self._service.nodes[path] = node = Node(Kind.DIRECTORY, self._service.new_rev(), mode=mode)
-        return RemoteState(rev=node.rev), True
+            return _state(node), False
+        return _state(self._service.make_directory(path, mode)), True
 
     async def upload_file(self, upload: Upload, source: Source) -> RemoteState:
         await self._service.called("upload_file", upload.path)
@@ -82,13 +151,13 @@ class Memory:
             await self._service.called("upload_chunk", upload.path)
         node = Node(Kind.FILE, self._service.new_rev(), b"".join(pieces), upload.mode, upload.mtime_ns)
         self._service.place(upload.path, upload.base, node)
-        return RemoteState(rev=node.rev, digest=blake3(node.data).digest())
+        return RemoteState(rev=node.rev, remote_id=node.id, digest=blake3(node.data).digest())
 
     async def make_symlink(self, path: RemotePath, target: bytes, mtime_ns: int, base: str | None) -> RemoteState:
         await self._service.called("make_symlink", path)
         node = Node(Kind.SYMLINK, self._service.new_rev(), target, 0o777, mtime_ns)
         self._service.place(path, base, node)
-        return RemoteState(rev=node.rev)
+        return _state(node)
 
     async def move_file(
         self, path: RemotePath, rev: str, kind: Kind, to: RemotePath, replaces: str | None
@@ -98,12 +167,12 @@ class Memory:
         here, there = nodes.get(path), nodes.get(to)
         if here is None:
             if there is not None and there.rev == rev:
-                return RemoteState(rev=rev)
+                return _state(there)
             raise Gone(f"no {path}")
         if here.kind is not kind or (here.rev != rev and not (rev == "" and kind is Kind.DIRECTORY)):
             raise Conflict(f"{path} has rev {here.rev}, not {rev}")
         if path == to:
-            return RemoteState(rev=here.rev)
+            return _state(here)
         self._service.parent(to)
         if there is not None:
             if replaces is None or replaces not in ("", there.rev):
@@ -113,7 +182,7 @@ class Memory:
             self._service.trash.append(there.data)
             del nodes[to]
         self._service.move(path, to)
-        return RemoteState(rev=here.rev)
+        return _state(here)
 
     async def delete_file(self, path: RemotePath, rev: str) -> None:
         await self._service.called("delete_file", path)
@@ -123,7 +192,7 @@ class Memory:
         if node.rev != rev or node.kind is Kind.DIRECTORY:
             raise Conflict(f"{path} has rev {node.rev}, not {rev}")
         self._service.trash.append(node.data)
-        del self._service.nodes[path]
+        self._service.delete(path)
 
     async def remove_directory(self, path: RemotePath, rev: str) -> bool:
         await self._service.called("remove_directory", path)
@@ -132,7 +201,7 @@ class Memory:
             return True
         if node.kind is not Kind.DIRECTORY or rev not in ("", node.rev) or self._service.below(path):
             return False
-        del self._service.nodes[path]
+        self._service.delete(path)
         return True
 
     async def set_attributes(self, path: RemotePath, rev: str, kind: Kind, mode: int, mtime_ns: int) -> RemoteState:
@@ -143,4 +212,16 @@ class Memory:
         if node.kind is not kind or (node.rev != rev and not (rev == "" and kind is Kind.DIRECTORY)):
             raise Conflict(f"{path} has rev {node.rev}, not {rev}")
         node.mode, node.mtime_ns = mode, mtime_ns
-        return RemoteState(rev=node.rev)
+        self._service.changed(path)
+        return _state(node)
+
+
+def _state(node: Node) -> RemoteState:
+    return RemoteState(rev=node.rev, remote_id=node.id)
+
+
+def _found(node: Node) -> Found:
+    target = node.data if node.kind is Kind.SYMLINK else b""
+    return Found(
+        kind=node.kind, size=len(node.data), mtime_ns=node.mtime_ns, state=_state(node), target=target, mode=node.mode
+    )

@@ -1,6 +1,9 @@
 """The drivers of this repository pass the suite that every driver has to pass."""
 
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from onitufs.drivers import local_storage, memory
@@ -37,6 +40,25 @@ class Disk:
     def names(self, path: RemotePath) -> set[bytes]:
         return set(os.listdir(self._path(path))) - {PRIVATE}
 
+    def move(self, path: RemotePath, to: RemotePath) -> None:
+        os.rename(self._path(path), self._path(to))
+
+    def remove(self, path: RemotePath) -> None:
+        where = self._path(path)
+        if os.path.isdir(where):
+            shutil.rmtree(where)
+        else:
+            os.unlink(where)
+
+    @contextmanager
+    def broken(self) -> Iterator[None]:
+        """The disk is not there: what is seen is the empty mount point."""
+        os.rename(self._root, self._root + b" unmounted")
+        os.mkdir(self._root)
+        yield
+        os.rmdir(self._root)
+        os.rename(self._root + b" unmounted", self._root)
+
     def trash(self) -> list[bytes]:
         found = []
         for directory, _, names in os.walk(self._path((PRIVATE, b"trash"))):
@@ -65,10 +87,25 @@ class InMemory:
         return node.data if node is not None and node.kind is Kind.FILE else None
 
     def write(self, path: RemotePath, data: bytes) -> None:
-        self._service.nodes[path] = service.Node(Kind.FILE, self._service.new_rev(), data)
+        if path in self._service.nodes:
+            self._service.edit(path, data)
+        else:
+            self._service.put(path, data)
 
     def make_directory(self, path: RemotePath) -> None:
-        self._service.nodes[path] = service.Node(Kind.DIRECTORY, self._service.new_rev())
+        self._service.make_directory(path)
+
+    def move(self, path: RemotePath, to: RemotePath) -> None:
+        self._service.move(path, to)
+
+    def remove(self, path: RemotePath) -> None:
+        self._service.delete(path)
+
+    @contextmanager
+    def broken(self) -> Iterator[None]:
+        self._service.list_fails_after = 5
+        yield
+        self._service.list_fails_after = None
 
     def names(self, path: RemotePath) -> set[bytes]:
         return {other[len(path)] for other in self._service.below(path)} - {PRIVATE}

@@ -3,18 +3,22 @@
 import errno
 import json
 import os
+import socket
 import stat
 import time
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 
 from onitufs.drivers.conformance.subject import Bytes, upload
 from onitufs.drivers.handlers import Gear
+from onitufs.drivers.local_storage import syscalls
 from onitufs.drivers.local_storage.answering import meaning
 from onitufs.drivers.local_storage.driver import LocalStorage
 from onitufs.drivers.local_storage.options import LocalStorageOptions
 from onitufs.drivers.local_storage.placing import Placer
+from onitufs.drivers.local_storage.reading import Reader
 from onitufs.model.errors import (
     Conflict,
     Gone,
@@ -472,3 +476,122 @@ def test_a_root_without_its_mark_is_no_longer_the_place(disk, root):
     (root / ".onitufs").rename(root.parent / "private")
     with pytest.raises(NeedsPerson, match="is its disk mounted"):
         disk.stat(())
+
+
+def test_without_its_mark_nothing_is_absent(disk, root):
+    put(disk, (b"f",), b"x")
+    (root / ".onitufs/identity.json").rename(root.parent / "mark")
+    with pytest.raises(NeedsPerson, match="is its disk mounted"):
+        disk.list_directory(())
+    with pytest.raises(NeedsPerson, match="is its disk mounted"):
+        disk.stat((b"no",))
+    assert disk.stat((b"f",)) is not None
+
+
+def test_only_files_directories_and_links_are_listed(disk, root):
+    os.mkfifo(root / "fifo")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(root / "socket"))
+    put(disk, (b"f",), b"x")
+    (root / "f").chmod(0o4755)
+    (root / "link").symlink_to("/etc")
+    found = dict(disk.list_directory(()))
+    assert set(found) == {b"f", b"link"}
+    assert found[b"f"].mode == 0o755
+    assert (found[b"link"].kind, found[b"link"].target) == (Kind.SYMLINK, b"/etc")
+    with pytest.raises(Gone):
+        disk.list_directory((b"link",))
+    with pytest.raises(Gone):
+        disk.get_chunk((b"link", b"passwd"), "", 0, 10)
+    for name in (b"link", b"fifo", b"socket"):
+        with pytest.raises(Conflict):
+            disk.get_chunk((name,), disk.stat((name,)).state.rev, 0, 10)
+
+
+def test_what_is_renamed_while_a_directory_is_read_is_in_the_list(disk, root, monkeypatch):
+    for number in range(10):
+        put(disk, (b"%d" % number,), b"x")
+    names = os.listdir
+    renames = iter(range(3))
+
+    def listdir(fd):
+        """Read the half of it, somebody renames from the other half into this one, read the rest."""
+        found = names(fd)
+        number = next(renames, None)
+        if number is not None:
+            found.remove(str(number))
+            (root / str(number)).rename(root / f"renamed {number}")
+        return found
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    found = {name for name, _ in disk.list_directory(())}
+    assert found == {b"renamed 0", b"renamed 1", b"renamed 2", *(b"%d" % number for number in range(3, 10))}
+
+
+def test_a_long_list_can_be_cancelled(new, root):
+    driver = new()
+    driver.connect()
+    for number in range(200):
+        (root / str(number)).write_bytes(b"")
+    calls = []
+
+    def check_cancelled():
+        calls.append(0)
+        if len(calls) == 3:
+            raise LookupError
+
+    driver._reader._check_cancelled = check_cancelled
+    with pytest.raises(LookupError):
+        driver.list_directory(())
+    assert len(calls) == 3
+
+
+class Plain(Reader):
+    """On disks that neither share nor copy blocks."""
+
+    def copy(self, source, fd, tick, path):
+        return self._read(source, fd, tick, path)
+
+
+class Copying(Reader):
+    """Reader.copy where blocks cannot be shared."""
+
+    def copy(self, source, fd, tick, path):
+        assert self._copied(source, fd, os.fstat(source).st_size, tick, path)
+        return b""
+
+
+@pytest.mark.parametrize("kind", [Reader, Plain, Copying])
+@pytest.mark.parametrize("size", [0, 1, 20_000_000])
+def test_every_way_of_fetching(disk, root, kind, size, tmp_path):
+    data = os.urandom(size)
+    (root / "f").write_bytes(data)
+    disk._reader.__class__ = kind
+    ticks = [0]
+    with open(tmp_path / "fetched", "w+b") as file:
+        digest = disk.get_file((b"f",), disk.stat((b"f",)).state.rev, file.fileno(), ticks.append)
+        assert file.read() == data
+    assert digest == (blake3(data).digest() if kind is Plain else digest)
+    assert ticks[-1] == size
+
+
+def test_a_full_disk_of_the_other_side_is_not_the_entrys(disk, root):
+    put(disk, (b"f",), b"x")
+    fd = os.open("/dev/full", os.O_WRONLY)
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            disk.get_file((b"f",), disk.stat((b"f",)).state.rev, fd, lambda _: None)
+    finally:
+        os.close(fd)
+
+
+def test_a_file_system_without_times_of_birth(disk, root, monkeypatch):
+    put(disk, (b"f",), b"x")
+    whole = disk.stat((b"f",))
+    monkeypatch.setattr(syscalls, "_statx", None)
+    found = disk.stat((b"f",))
+    assert found.state.remote_id == whole.state.remote_id.partition(".")[0]
+    assert found.state.rev == whole.state.rev
+    assert (found.size, found.mtime_ns, found.mode, found.kind) == (
+        whole.size, whole.mtime_ns, whole.mode, whole.kind,
+    )  # fmt: skip

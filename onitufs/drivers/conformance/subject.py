@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -33,6 +33,18 @@ class Outside(Protocol):
 
     def names(self, path: RemotePath) -> set[bytes]:
         """What stands in a directory, but for the driver's private names."""
+        ...
+
+    def move(self, path: RemotePath, to: RemotePath) -> None:
+        """Rename a file or directory to a free name."""
+        ...
+
+    def remove(self, path: RemotePath) -> None:
+        """Remove a file, or a directory with all that is in it."""
+        ...
+
+    def broken(self) -> AbstractContextManager[None]:
+        """While inside, the service is in such trouble that the root cannot be listed completely."""
         ...
 
     def trash(self) -> list[bytes] | None:

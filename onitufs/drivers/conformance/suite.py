@@ -12,7 +12,7 @@ from pathlib import Path
 
 import trio
 
-from . import keeping, living, moving, naming, placing, removing
+from . import keeping, listing, living, moving, naming, placing, reading, removing
 from .subject import Entry, Subject, connected
 
 DEADLINE_S = 120.0
@@ -109,6 +109,30 @@ class DriverConformance:
 
     def test_symlinks(self, tmp_path: Path) -> None:
         self._check(keeping.symlinks, tmp_path)
+
+    def test_lists(self, tmp_path: Path) -> None:
+        self._check(listing.lists, tmp_path)
+
+    def test_lists_awkward_names(self, tmp_path: Path) -> None:
+        self._check(listing.lists_awkward_names, tmp_path)
+
+    def test_a_broken_list_is_an_error(self, tmp_path: Path) -> None:
+        self._check(listing.a_broken_list_is_an_error, tmp_path)
+
+    def test_ids_outlive_renames(self, tmp_path: Path) -> None:
+        self._check(listing.ids_outlive_renames, tmp_path)
+
+    def test_reads_by_range(self, tmp_path: Path) -> None:
+        self._check(reading.reads_by_range, tmp_path)
+
+    def test_reads_whole(self, tmp_path: Path) -> None:
+        self._check(reading.reads_whole, tmp_path)
+
+    def test_a_change_while_reading_is_a_conflict(self, tmp_path: Path) -> None:
+        self._check(reading.a_change_while_reading_is_a_conflict, tmp_path)
+
+    def test_a_reading_can_be_ended(self, tmp_path: Path) -> None:
+        self._check(reading.a_reading_can_be_ended, tmp_path)
 
     def test_known_again(self, tmp_path: Path) -> None:
         self._live(living.known_again, tmp_path)

@@ -46,7 +46,7 @@ def meaning(exc: OSError, root: Path, path: RemotePath) -> DriverError:
     if code == errno.EROFS:
         return NeedsPerson(f"{what}; mount it writable")
     if code in {errno.EACCES, errno.EPERM}:
-        return NeedsPerson(f"{what}; give the user who runs OnituFS the right to write there")
+        return NeedsPerson(f"{what}; give the user who runs OnituFS the right to read and write there")
     if code == errno.EXDEV:
         return NameNotAllowed(f"{where}: another file system is mounted there; make that an entry of its own")
     if code == errno.EBUSY:

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,9 +15,11 @@ from onitufs.model.source import Source
 from . import marker
 from .answering import answering, meaning, shown
 from .options import LocalStorageOptions
-from .placing import READ, Placer, sync_files
+from .placing import Placer, sync_files
+from .reading import Reader, found_of
+from .syscalls import Status
 from .trash import Trash
-from .tree import Tree, lstat, open_private, rev_of, same_object, sync_directory
+from .tree import Tree, fstat, lstat, open_private, rev_of, same_object, state_of, sync_directory
 
 
 class LocalStorage:
@@ -32,6 +34,7 @@ class LocalStorage:
         self._opened: Tree | None = None
         self._trash: Trash
         self._placer: Placer
+        self._reader: Reader
         self._identity = ""
         self._lock = -1
 
@@ -51,6 +54,7 @@ class LocalStorage:
             tree.clear_temps()
             tree.try_writing()
             self._trash = Trash(tree, self._options.trash_days, self._gear.now_s)
+            self._reader = Reader(tree, self._gear.check_cancelled)
             self._placer = self.placer(tree, self._trash, self._gear.check_cancelled)
             self._identity = found if found is not None else marker.make(tree)
             return self._identity
@@ -121,44 +125,48 @@ class LocalStorage:
     # -- looking ------------------------------------------------------------------------------------------------------
 
     def stat(self, path: RemotePath) -> Found | None:
-        tree = self._tree()
         if not path:
-            return self._stat_root(tree)
+            return self._stat_root()
+        tree = self._tree()
         with answering(self._root, path), tree.directories() as directories:
             try:
                 directory = directories.fd(path[:-1])
+                found = lstat(path[-1], directory)
+                if found is not None:
+                    return found_of(found, path[-1], directory)
             except (FileNotFoundError, NotADirectoryError):
-                return None
-            found = lstat(path[-1], directory)
-            if found is None:
-                return None
-            kind = kind_of(found.st_mode)
-            target = os.readlink(path[-1], dir_fd=directory) if kind is Kind.SYMLINK else b""
-            state = RemoteState(rev=rev_of(found))
-            return Found(kind=kind, size=found.st_size, mtime_ns=found.st_mtime_ns, state=state, target=target)
+                pass
+        self._stat_root()  # still what it was, so what is not found is not there
+        return None
 
-    def _stat_root(self, tree: Tree) -> Found:
-        """Raises NeedsPerson if the root has lost its mark."""
+    def _stat_root(self) -> Found:
+        """Raises ServiceError or NeedsPerson if the root is not the place any more that it was, or lost its mark."""
+        tree = self._tree()
         with answering(self._root):
             self._look(self._identity)
-            root = os.fstat(tree.fd)
-        state = RemoteState(rev=rev_of(root))
-        return Found(kind=Kind.DIRECTORY, size=0, mtime_ns=root.st_mtime_ns, state=state)
+            return found_of(fstat(tree.fd))
+
+    def list_directory(self, path: RemotePath) -> list[tuple[bytes, Found]]:
+        tree = self._tree()
+        with tree.directories() as directories:
+            found = self._reader.names(directories, path)
+        self._stat_root()  # still what it was, so what is not in the list is not there
+        return found
 
     def digest(self, path: RemotePath) -> bytes:
         tree = self._tree()
-        with answering(self._root, path), tree.directories() as directories:
-            directory = directories.fd(path[:-1])
-            found = lstat(path[-1], directory)
-            if found is None:
-                raise Gone(f"{shown(path)} is not in {self._root}")
-            if not stat.S_ISREG(found.st_mode):
-                raise Conflict(f"{shown(path)} in {self._root} is not a file")
-            fd = os.open(path[-1], READ, dir_fd=directory)
-            try:
-                return self._placer.hash(fd)
-            finally:
-                os.close(fd)
+        with tree.directories() as dirs, self._reader.opened(dirs, path) as fd, answering(self._root, path):
+            return self._placer.hash(fd)
+
+    def get_chunk(self, path: RemotePath, rev: str, offset: int, length: int) -> bytes:
+        tree = self._tree()
+        with tree.directories() as dirs, self._reader.opened(dirs, path, rev) as fd, answering(self._root, path):
+            return self._reader.chunk(fd, offset, length)
+
+    def get_file(self, path: RemotePath, rev: str, fd: int, tick: Callable[[int], None]) -> bytes:
+        tree = self._tree()
+        with tree.directories() as directories, self._reader.opened(directories, path, rev) as source:
+            return self._reader.copy(source, fd, tick, path)
 
     # -- placing ------------------------------------------------------------------------------------------------------
 
@@ -179,7 +187,7 @@ class LocalStorage:
                 with suppress(PermissionError):  # a directory of our own: then it is the disk that keeps no modes
                     os.fchmod(directories.fd(path), mode | 0o700)  # we must be able to place what belongs in it
                 sync_directory(directory)
-            return RemoteState(rev=rev_of(found)), made
+            return state_of(found), made
 
     def upload_file(self, upload: Upload, source: Source) -> RemoteState:
         tree = self._tree()
@@ -188,7 +196,7 @@ class LocalStorage:
             os.fsync(fd)
             self._placer.place(directories, name, upload.path, upload.base)
             directories.sync()
-            return RemoteState(rev=rev_of(os.fstat(fd)), digest=digest)
+            return state_of(fstat(fd), digest)
 
     def upload_batch(self, uploads: Sequence[tuple[Upload, Source]]) -> list[RemoteState | DriverError]:
         tree = self._tree()
@@ -214,7 +222,7 @@ class LocalStorage:
                     try:
                         self._placer.place(directories, name, upload.path, upload.base)
                         placed.append(number)
-                        answers[number] = RemoteState(rev=rev_of(os.fstat(fd)), digest=digest)
+                        answers[number] = state_of(fstat(fd), digest)
                     except (OSError, DriverError) as exc:
                         answers[number] = _answer(exc, self._root, upload.path)
                 with answering(self._root):
@@ -244,7 +252,7 @@ class LocalStorage:
             found = lstat(path[-1], directories.fd(path[:-1]))
             if not same_object(found, rev_of(made)) or found is None:
                 raise Conflict(f"{shown(path)} in {self._root} was changed at once")
-            return RemoteState(rev=rev_of(found))
+            return state_of(found)
 
     # -- moving and removing ------------------------------------------------------------------------------------------
 
@@ -255,12 +263,12 @@ class LocalStorage:
             here, there = lstat(path[-1], source), lstat(to[-1], target)
             if here is None:
                 if there is not None and same_object(there, rev):
-                    return RemoteState(rev=rev_of(there))
+                    return state_of(there)
                 raise Gone(f"{shown(path)} is not in {self._root}")
             if not _expected(here, rev, kind):
                 raise Conflict(f"{shown(path)} in {self._root} is not what was placed there")
             if path == to:
-                return RemoteState(rev=rev_of(here))
+                return state_of(here)
             directories.changed(source)
             directories.changed(target)
             if there is None:
@@ -276,7 +284,7 @@ class LocalStorage:
             moved = lstat(to[-1], target)
             if moved is None or not same_object(moved, rev_of(here)):
                 raise Conflict(f"{shown(to)} in {self._root} was changed at once")
-            return RemoteState(rev=rev_of(moved))
+            return state_of(moved)
 
     def delete_file(self, path: RemotePath, rev: str) -> None:
         tree = self._tree()
@@ -325,7 +333,7 @@ class LocalStorage:
             directory = directories.fd(path[:-1])
             fd = os.open(path[-1], os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
             try:
-                if not _expected(os.fstat(fd), rev, kind):
+                if not _expected(fstat(fd), rev, kind):
                     raise Conflict(f"{shown(path)} in {self._root} is not what was placed there")
                 if kind is Kind.SYMLINK:
                     os.utime(path[-1], ns=(mtime_ns, mtime_ns), dir_fd=directory, follow_symlinks=False)
@@ -333,12 +341,12 @@ class LocalStorage:
                     opened = f"/proc/self/fd/{fd}"  # this very object, whatever the name leads to by now
                     os.chmod(opened, mode | (0o700 if kind is Kind.DIRECTORY else 0))
                     os.utime(opened, ns=(mtime_ns, mtime_ns))
-                return RemoteState(rev=rev_of(os.fstat(fd)))
+                return state_of(fstat(fd))
             finally:
                 os.close(fd)
 
 
-def _expected(found: os.stat_result, rev: str, kind: Kind) -> bool:
+def _expected(found: Status, rev: str, kind: Kind) -> bool:
     if kind_of(found.st_mode) is not kind:
         return False
     return rev_of(found) == rev or (rev == "" and kind is Kind.DIRECTORY)

@@ -12,11 +12,11 @@ from onitufs.model.errors import Conflict, Stale
 from onitufs.model.source import Source
 
 from .answering import shown
-from .syscalls import begin_write
+from .reading import READ
+from .syscalls import Status, begin_write
 from .trash import Trash
 from .tree import Directories, Tree, lstat, rev_of, same_object
 
-READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CHUNK = 1 << 20
 _HASHED_BYTES = 64 << 20
 """Files up to this size are hashed after they were copied, while they still are in memory, if it did not happen yet."""
@@ -68,9 +68,7 @@ class Placer:
             raise Conflict(f"{shown(path)} in {self._tree.root} is not what was placed there")
         self.replace(directories, name, tree.tmp, path, there)
 
-    def replace(
-        self, directories: Directories, name: bytes, source: int, path: RemotePath, there: os.stat_result
-    ) -> None:
+    def replace(self, directories: Directories, name: bytes, source: int, path: RemotePath, there: Status) -> None:
         """Put an object in the place of the one that is `there`, which goes to the trash.
 
         The new one first takes the old one's name in the trash, then they change places in one step: no instant is

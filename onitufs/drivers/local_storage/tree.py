@@ -13,9 +13,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from onitufs.drivers.handlers import PARKED, PRIVATE, RemotePath
+from onitufs.model.copies import RemoteState
 from onitufs.model.errors import NeedsPerson, ServiceError
 
-from .syscalls import RENAME_EXCHANGE, RENAME_NOREPLACE, rename
+from .syscalls import RENAME_EXCHANGE, RENAME_NOREPLACE, Status, rename, status
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 TMP: RemotePath = (PRIVATE, b"tmp")
@@ -217,21 +218,34 @@ def sync_directory(fd: int) -> None:
             raise
 
 
-def lstat(name: bytes, directory: int) -> os.stat_result | None:
+def lstat(name: bytes, directory: int) -> Status | None:
     """What stands under a name; None: nothing."""
     try:
-        return os.stat(name, dir_fd=directory, follow_symlinks=False)
+        return status(name, directory)
     except FileNotFoundError:
         return None
 
 
-def rev_of(found: os.stat_result) -> str:
+def fstat(fd: int) -> Status:
+    return status(b"", fd)
+
+
+def rev_of(found: Status) -> str:
     """Identity and state of an object: inode, size, mtime and ctime; of a directory its inode only."""
     if stat.S_ISDIR(found.st_mode):
         return f"d{found.st_ino:x}"
     return f"{found.st_ino:x}.{found.st_size:x}.{found.st_mtime_ns:x}.{found.st_ctime_ns:x}"
 
 
-def same_object(found: os.stat_result | None, rev: str) -> bool:
+def state_of(found: Status, digest: bytes = b"") -> RemoteState:
+    """The id of an object is its inode number and when it was born: those numbers are used again. A rename keeps it.
+
+    A program that saves aside and renames gives the name a new object; all names of one hard-linked file have one id.
+    """
+    remote_id = f"{found.st_ino:x}.{found.birth_ns:x}" if found.birth_ns else f"{found.st_ino:x}"
+    return RemoteState(rev=rev_of(found), remote_id=remote_id, digest=digest)
+
+
+def same_object(found: Status | None, rev: str) -> bool:
     """Whether that is the object of `rev` with the same content, whatever was renamed or given another mode since."""
     return found is not None and rev_of(found).split(".")[:3] == rev.split(".")[:3]

@@ -1,0 +1,89 @@
+"""Readings are of one rev, or they fail."""
+
+import os
+import tempfile
+
+from blake3 import blake3
+
+from onitufs.model.errors import Conflict, Gone
+
+from .placing import expect
+from .subject import Subject
+
+CONTENT = bytes(range(256)) * 80_000
+"""20 MB: more than what any driver takes in one step."""
+
+
+async def reads_by_range(s: Subject) -> None:
+    """Any range; fewer bytes only at the end; nothing of another rev."""
+    if "read" not in s.abilities:
+        return
+    s.outside.write((b"f",), CONTENT[:300_000])
+    rev = (await s.call("stat", (b"f",))).state.rev
+    for offset, length in [(0, 1), (0, 300_000), (1, 70_000), (299_999, 10), (300_000, 10), (400_000, 10), (65_536, 0)]:
+        assert await s.call("get_chunk", (b"f",), rev, offset, length) == CONTENT[:300_000][offset : offset + length]
+    s.outside.write((b"f",), b"x" * 300_000)
+    await expect(Conflict, s, "get_chunk", (b"f",), rev, 0, 10)
+    s.outside.make_directory((b"d",))
+    await expect(Conflict, s, "get_chunk", (b"d",), (await s.call("stat", (b"d",))).state.rev, 0, 10)
+    await expect(Gone, s, "get_chunk", (b"no",), rev, 0, 10)
+    await expect(Gone, s, "get_chunk", (b"no", b"f"), rev, 0, 10)
+
+
+async def reads_whole(s: Subject) -> None:
+    """All bytes, and a digest that is right or none."""
+    if "read" not in s.abilities:
+        return
+    for data in (b"", b"one", CONTENT):
+        s.outside.write((b"f",), data)
+        rev = (await s.call("stat", (b"f",))).state.rev
+        ticks = [0]
+        with tempfile.TemporaryFile() as file:
+            digest = await s.call("get_file", (b"f",), rev, file.fileno(), ticks.append)
+            assert os.pread(file.fileno(), len(CONTENT) + 1, 0) == data
+        assert digest in (b"", blake3(data).digest())
+        assert (sorted(ticks), ticks[-1]) == (ticks, len(data))
+    with tempfile.TemporaryFile() as file:
+        await expect(Gone, s, "get_file", (b"no",), rev, file.fileno(), ticks.append)
+        await expect(Conflict, s, "get_file", (b"f",), "0", file.fileno(), ticks.append)
+
+
+async def a_change_while_reading_is_a_conflict(s: Subject) -> None:
+    """Bytes of two states are never taken for one, also if the size is the same."""
+    if "read" not in s.abilities:
+        return
+    s.outside.write((b"f",), CONTENT)
+    rev = (await s.call("stat", (b"f",))).state.rev
+    changed = False
+
+    def change(written: int) -> None:
+        nonlocal changed
+        if not changed:
+            changed = True
+            s.outside.write((b"f",), CONTENT[::-1])
+
+    with tempfile.TemporaryFile() as file:
+        await expect(Conflict, s, "get_file", (b"f",), rev, file.fileno(), change)
+    assert changed
+
+
+async def a_reading_can_be_ended(s: Subject) -> None:
+    """What `tick` raises passes."""
+    if "read" not in s.abilities:
+        return
+    s.outside.write((b"f",), CONTENT)
+    rev = (await s.call("stat", (b"f",))).state.rev
+    ticks = []
+
+    def end(written: int) -> None:
+        ticks.append(written)
+        raise LookupError("enough")
+
+    with tempfile.TemporaryFile() as file:
+        try:
+            await s.call("get_file", (b"f",), rev, file.fileno(), end)
+        except LookupError:
+            pass
+        else:
+            raise AssertionError("the reading went on after `tick` ended it")
+    assert len(ticks) == 1

@@ -20,6 +20,8 @@ COMMANDS = {
     "wait": "wait",
     "entry": "entry",
     "scrub": "scrub",
+    "conflicts": "conflicts",
+    "events": "events",
     "log": "log",
     "check": "check",
     "drivers": "drivers",

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, cast, get_args
 
 import trio
 
-from onitufs.daemon.service import Answer, Service
+from onitufs.daemon.service import Answer, Keep, Service
 
 from .protocol import Garbled, path_of
 
@@ -55,6 +55,12 @@ class Arguments:
             raise Garbled(f"{name} has to be a number of bytes")
         return value
 
+    def keep(self) -> Keep:
+        value = self.text("keep")
+        if value not in get_args(Keep):
+            raise Garbled('keep has to be "this", "other" or "both"')
+        return cast(Keep, value)
+
     def flag(self, name: str) -> bool:
         value = self._fields.get(name, False)
         if not isinstance(value, bool):
@@ -87,6 +93,8 @@ ONE_ANSWER: dict[str, Callable[[Service, Arguments], Answer | Awaitable[Answer]]
     "wait": lambda service, given: service.wait(given.path(), given.seconds("timeout_s")),
     "pause": lambda service, given: service.pause(given.needed_text("entry")),
     "resume": lambda service, given: service.resume(given.needed_text("entry")),
+    "conflicts": lambda service, _: service.conflicts(),
+    "resolve": lambda service, given: service.resolve(given.needed_path(), given.keep()),
     "stop": lambda service, given: service.stop(given.seconds("timeout_s"), given.flag("now")),
     "log": _log,
 }
@@ -94,4 +102,5 @@ ONE_ANSWER: dict[str, Callable[[Service, Arguments], Answer | Awaitable[Answer]]
 MANY_ANSWERS: dict[str, Callable[[Service, Arguments], AsyncIterator[Answer]]] = {
     "watch": _watch,
     "scrub": lambda service, given: service.scrub(given.text("entry")),
+    "events": lambda service, given: service.events(given.size("recent") or 0, given.flag("follow")),
 }

@@ -1,7 +1,5 @@
 """Answers what service.py asks of the daemon. Reads only; what changes anything is passed on to who owns it."""
 
-import base64
-import datetime
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -19,9 +17,12 @@ from onitufs.model.files import Inode, Kind
 from onitufs.model.ids import ROOT_FILE, ROOT_INODE, EntryName, FileId, InodeNumber
 from onitufs.model.verdicts import Subject, Verdict
 
+from .choosing import Choosing
 from .placing import Placing
 from .scrubbing import scrub
-from .service import Answer
+from .service import Answer, Keep
+from .telling import moment as _time
+from .telling import path_fields as _path
 
 FAILURES_SHOWN = 100
 
@@ -49,6 +50,7 @@ class Answers:
         stop: Callable[[float | None, bool], Awaitable[Answer]],
         pause: Callable[[EntryName, bool], None],
         mode: Callable[[EntryName], str],
+        choosing: Choosing,
     ) -> None:
         self._identity = identity
         self._placing = placing
@@ -56,6 +58,7 @@ class Answers:
         self._stop = stop
         self._pause = pause
         self._mode = mode
+        self._choosing = choosing
 
     # -- the whole ---------------------------------------------------------------------------------------------------
 
@@ -309,25 +312,17 @@ class Answers:
         async for found in scrub(self._placing, plugs):
             yield (_path(found["path"]) | {k: v for k, v in found.items() if k != "path"}) if "path" in found else found
 
+    def conflicts(self) -> Answer:
+        return self._choosing.list()
+
+    def resolve(self, path: bytes, keep: Keep) -> Answer:
+        return self._choosing.resolve(path, keep)
+
+    def events(self, recent: int, follow: bool) -> AsyncIterator[Answer]:
+        return self._placing.events.follow(recent, go_on=follow)
+
     async def stop(self, timeout_s: float | None, now: bool) -> Answer:
         return await self._stop(timeout_s, now)
 
     def log_path(self) -> str:
         return self._identity.log
-
-
-def _path(path: bytes) -> Answer:
-    """The keys `path` and, where it is no UTF-8, `path_base64`."""
-    text = path.decode(errors="replace")
-    if text.encode() == path:
-        return {"path": text}
-    return {"path": text, "path_base64": base64.b64encode(path).decode()}
-
-
-def _time(ns: int) -> str:
-    """RFC 3339 in UTC, to the second. Source: RFC 3339, section 5.6."""
-    try:
-        moment = datetime.datetime.fromtimestamp(ns // 1_000_000_000, datetime.UTC)
-    except (ValueError, OverflowError, OSError):  # beyond the years 1 to 9999, which a file's time may be
-        moment = datetime.datetime.fromtimestamp(0, datetime.UTC)
-    return moment.isoformat().replace("+00:00", "Z")

@@ -32,6 +32,7 @@ from onitufs.volume.space import Space
 from onitufs.volume.strays import remove_strays
 
 from .answers import Answers, Identity
+from .choosing import Choosing
 from .entries import Entries
 from .options import MountOptions
 from .service import Answer, Service
@@ -176,7 +177,12 @@ class _Daemon:
             since_ns=time.time_ns(),
         )
         return Answers(
-            identity, self._placing, stop=self._stop, pause=self._entries.remember_pause, mode=self._entries.mode
+            identity,
+            self._placing,
+            stop=self._stop,
+            pause=self._entries.remember_pause,
+            mode=self._entries.mode,
+            choosing=Choosing(self._placing, self._mount.changed_outside),
         )
 
     # -- the setup -----------------------------------------------------------------------------------------------------

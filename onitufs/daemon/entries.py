@@ -117,6 +117,7 @@ class Entries:
             work_dir=self._work / name.replace("/", "%2F"),
         )
         plug.on_room = placing.has_room
+        plug.health.on_change = functools.partial(placing.events.entry, name, plug.health)
         if self._known("paused", name):
             plug.pause()
         running = self._running[name] = _Running(wanted, plug)

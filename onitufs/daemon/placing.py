@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import trio
 
 from onitufs.catalog import keys
+from onitufs.catalog.records import unpack_unsettled
 from onitufs.drivers.plug import Plug
 from onitufs.drivers.progress import Pace, unhurried
 from onitufs.model.copies import Copy, Place
@@ -25,6 +26,7 @@ from onitufs.referee import ledger
 from onitufs.referee.reconcile import orders_for
 from onitufs.volume.tree import Changes
 
+from .events import Events
 from .facts import Facts
 from .intents import Intents
 from .memory import missing_of
@@ -84,11 +86,12 @@ class Placing:
         self.problems: dict[FileId, Problem] = {}
         self.memory = facts.memory
         self.copies = KnownCopies(facts)
+        self.events = Events(facts.volume, facts.placements)
         self.intents = Intents(facts.volume, facts.placements, facts.memory)
         self.pace: Pace = unhurried
         self._fresh: dict[FileId, None] = {}  # changed in the mount, still being gathered
         self._first_fresh_s = self._last_fresh_s = 0.0
-        self._to_ask: dict[FileId, None] = {}
+        self._to_ask: dict[FileId, bool] = {}  # whether it is to be told as an event that it changed in the mount
         self._wake = trio.Event()
         self._progress = trio.Event()
         self._began_s = trio.current_time() - 60
@@ -127,7 +130,7 @@ class Placing:
     def ask(self, file: FileId) -> None:
         """Have the Referee look at this file soon."""
         if len(self._to_ask) < MOST_REMEMBERED:
-            self._to_ask[file] = None
+            self._to_ask.setdefault(file, False)
         else:
             self._sweep_again = True
         self._wake.set()
@@ -232,6 +235,7 @@ class Placing:
         for file in found.ask:
             self.volume.mark(changes, file, "placed")
         self.volume.catalog.commit(changes)
+        self.events.done(done)
         if done.kept:
             kept = done.kept.decode(errors="backslashreplace")
             path = self._shown(order.file)
@@ -307,6 +311,8 @@ class Placing:
             fresh, self._fresh = self._fresh, {}
             for file in fresh:
                 self.ask(file)
+                if file in self._to_ask:
+                    self._to_ask[file] = True
 
     def _due(self) -> None:
         now_s = trio.current_time()
@@ -328,10 +334,16 @@ class Placing:
         changes: Changes = {}
         for _ in range(min(SLICE, len(self._to_ask))):
             file = next(iter(self._to_ask))
-            del self._to_ask[file]
+            if self._to_ask.pop(file):
+                self._tell_change(file)
             self._ask_one(changes, file)
         self._write(changes)
         return True
+
+    def _tell_change(self, file: FileId) -> None:
+        why = self.volume.catalog.get(keys.unsettled(file))
+        if why is not None:
+            self.events.changed(file, unpack_unsettled(why).why)
 
     def _write(self, changes: Changes) -> None:
         if changes:

@@ -5,9 +5,10 @@ undecodable bytes as U+FFFD) and, only if it is not UTF-8, `path_base64`. The se
 """
 
 from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 Answer = dict[str, Any]
+Keep = Literal["this", "other", "both"]
 
 
 class Service(Protocol):
@@ -61,6 +62,30 @@ class Service(Protocol):
 
         Yields {checked, of} now and then, {entry, path, problem, remedy} for each difference (which becomes unsettled
         and is put right), and last {done: true, checked, wrong}.
+        """
+        ...
+
+    def conflicts(self) -> Answer:
+        """Which files are kept beside each other because nobody has chosen yet. Key: conflicts, a list of
+
+        {kept, original: {path, size, modified, here, entries} or, of `original`, null; entry, since}.
+        """
+        ...
+
+    def resolve(self, path: bytes, keep: Keep) -> Answer:
+        """End the conflict that the file at `path` is one side of, by keeping it, the other side, or both.
+
+        Who is kept alone gets the original's name. Keys: path (of what was kept, or asked about), deleted: [{path}]
+        and, if the one that was kept got another name, renamed_from: {path}.
+        Raises NoSuchPath, NotPossible.
+        """
+        ...
+
+    def events(self, recent: int, follow: bool) -> AsyncIterator[Answer]:
+        """What happened last, `recent` events of it, and with `follow` what happens from now on.
+
+        Keys: time, event, and as the event has them: path, entry, bytes, health, message, remedy, kept; of "lost" only
+        lost: how many were dropped here because the client was too slow.
         """
         ...
 

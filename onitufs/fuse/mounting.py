@@ -11,8 +11,10 @@ import pyfuse3
 import trio
 
 from onitufs.model.errors import NoDaemon
+from onitufs.model.ids import InodeNumber
 
 from . import mount_points
+from .invalidation import Invalidator
 from .operations import Operations
 from .turns import IDLE_TASKS, Turns, frugal_turns
 
@@ -97,6 +99,7 @@ class Mount:
         except RuntimeError:
             raise NoDaemon(f"{point}: cannot mount: {' '.join(said) or 'libfuse gives no reason'}") from None
         Mount._one = self
+        self._invalidator = Invalidator()
 
     async def serve(self, ready: Callable[[], None]) -> None:
         """Answer until the mount is taken away; `ready` is called once it has answered for the first time.
@@ -125,6 +128,10 @@ class Mount:
                     file.write(str(value))
             except OSError as error:
                 log.debug("%s stays as it is: %s", name, error)
+
+    def changed_outside(self, parent: InodeNumber, name: bytes) -> None:
+        """A name stands for something else now, and no call through the mount did it: have the kernel ask again."""
+        self._invalidator.invalidate_entry(parent, name)
 
     @property
     def asked_s(self) -> float:
@@ -165,6 +172,7 @@ class Mount:
         if Mount._one is self:
             Mount._one = None
             pyfuse3.close(unmount=True)
+            self._invalidator.close()
 
 
 @contextlib.contextmanager

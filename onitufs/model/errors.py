@@ -60,6 +60,12 @@ class StateError(OnituError):
     exit_status = Exit.NEEDS_PERSON
 
 
+class NotPossible(OnituError):
+    """What was asked cannot be done as things are; the message says what would help."""
+
+    exit_status = Exit.NEEDS_PERSON
+
+
 # -- the file system's; fuse/errnos.py maps them -------------------------------------------------------------------
 
 

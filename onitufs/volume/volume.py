@@ -390,6 +390,11 @@ class Volume(Arrivals):
         file = self._open.get(number)
         return file is not None and file.dirty
 
+    def has_writer(self, number: InodeNumber) -> bool:
+        """Whether a program has the file open for writing: the kernel may hold bytes that we have not seen."""
+        file = self._open.get(number)
+        return file is not None and file.writers > 0
+
     def statfs(self) -> Room:
         return self._space.room()
 

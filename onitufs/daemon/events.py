@@ -1,0 +1,123 @@
+"""What happens, as it happens, for whoever listens: told off the path of programs, and never waited for.
+
+An event is a JSON-ready dict: `time` (RFC 3339 UTC, ms), `event` (docs/operations.md lists them), and what it is about.
+"""
+
+from collections import deque
+from collections.abc import AsyncIterator
+
+import trio
+
+from onitufs.drivers.health import Health
+from onitufs.model.ids import PARKING, EntryName, FileId
+from onitufs.model.orders import Delete, Done, Move, Put
+from onitufs.volume import Volume
+from onitufs.volume.placements import Placements
+
+from .service import Answer
+from .telling import moment, path_fields
+
+RECENT = 1000  # kept for who asks later
+MOST_WAITING = 1000  # for one listener, beside what its socket holds
+
+_OF_CHANGES = {  # why a file is unsettled -> what a person calls it
+    "content": "saved",
+    "recovered": "saved",
+    "made": "made",
+    "renamed": "renamed",
+    "attributes": "attributes",
+    "deleted": "deleted",
+}
+
+
+class Listener:
+    """Holds events until they are taken; what is too much is counted instead, and that is told in its place."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Answer] = deque()
+        self._lost = 0
+        self._arrived = trio.Event()
+
+    def offer(self, event: Answer) -> None:
+        if len(self._waiting) >= MOST_WAITING:
+            self._lost += 1
+            return
+        if self._lost:
+            self._waiting.append(self._what_was_lost())
+        self._waiting.append(event)
+        self._arrived.set()
+
+    async def next(self) -> Answer:
+        """The next event, or {"lost": n} in place of those for which there was no room."""
+        while not self._waiting and not self._lost:
+            self._arrived = trio.Event()
+            await self._arrived.wait()
+        if self._waiting:
+            return self._waiting.popleft()
+        return self._what_was_lost()
+
+    def _what_was_lost(self) -> Answer:
+        lost, self._lost = self._lost, 0
+        return {"event": "lost", "lost": lost}
+
+
+class Events:
+    """All methods are for the loop. Telling costs some us, which no program waits for."""
+
+    def __init__(self, volume: Volume, placements: Placements) -> None:
+        self._volume = volume
+        self._placements = placements
+        self._recent: deque[Answer] = deque(maxlen=RECENT)
+        self._listeners: set[Listener] = set()
+
+    # -- telling -----------------------------------------------------------------------------------------------------
+
+    def tell(self, event: str, file: FileId | None = None, **about: object) -> None:
+        """Something happened; `file`: to which."""
+        told: Answer = {"time": moment(self._volume.now_ns(), "milliseconds"), "event": event}
+        if file is not None:
+            told |= path_fields(self._volume.path(file) or b"?")
+        told |= about
+        self._recent.append(told)
+        for listener in self._listeners:
+            listener.offer(told)
+
+    def changed(self, file: FileId, why: str) -> None:
+        """A file changed in the mount; `why` as its unsettled record says."""
+        event = _OF_CHANGES.get(why)
+        if event == "renamed" and not self._placements.of(file):
+            event = "saved"  # as programs do it: written under another name first
+        if event is not None:
+            self.tell(event, file)
+
+    def done(self, done: Done) -> None:
+        """An entry confirmed an order."""
+        order = done.order
+        if isinstance(order, Put):
+            self.tell("placed", order.file, entry=order.entry, bytes=order.size)
+        elif isinstance(order, Move) and order.place.parent != PARKING:
+            self.tell("moved", order.file, entry=order.entry)
+        elif isinstance(order, Delete) and not done.remains:
+            self.tell("removed", order.file, entry=order.entry)
+        if done.kept:
+            self.tell("conflict", order.file, entry=order.entry, kept=done.kept.decode(errors="replace"))
+
+    def entry(self, name: EntryName, health: Health) -> None:
+        """An entry's health changed."""
+        self.tell("entry", entry=name, health=health.state, message=health.message, remedy=health.remedy)
+
+    # -- listening ---------------------------------------------------------------------------------------------------
+
+    async def follow(self, recent: int, *, go_on: bool) -> AsyncIterator[Answer]:
+        """The last `recent` events and, if it is to `go_on`, all that come, without a gap between the two."""
+        listener = Listener()
+        before = list(self._recent)[-recent:] if recent else []
+        if go_on:
+            self._listeners.add(listener)
+        try:
+            for event in before:
+                yield event
+            while go_on:
+                yield await listener.next()
+        finally:
+            self._listeners.discard(listener)

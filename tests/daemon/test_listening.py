@@ -1,0 +1,101 @@
+"""Who listens to events: in order, without a gap, and never at the cost of those who tell."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from onitufs.daemon.events import MOST_WAITING, RECENT, Events
+from onitufs.volume.placements import Placements
+
+from ..volume.conftest import Life
+
+Opened = Callable[[Any], Any]
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> Events:
+    life = Life(tmp_path / "state")
+    return Events(life.volume, Placements(life.catalog))
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[Opened]:
+    """Takes streams that are to be closed when the test ends."""
+    streams: list[Any] = []
+
+    def take(stream: Any) -> Any:
+        streams.append(stream)
+        return stream
+
+    yield take
+    for stream in streams:
+        await stream.aclose()
+
+
+async def test_the_last_ones_are_kept(events: Events) -> None:
+    for number in range(RECENT + 5):
+        events.tell("entry", entry=f"e{number}")
+    assert [one["entry"] async for one in events.follow(2, go_on=False)] == [f"e{RECENT + 3}", f"e{RECENT + 4}"]
+    assert len([one async for one in events.follow(10 * RECENT, go_on=False)]) == RECENT
+    assert [one async for one in events.follow(0, go_on=False)] == []
+
+
+async def test_who_follows_misses_nothing_between_before_and_now(events: Events, opened: Opened) -> None:
+    events.tell("entry", entry="before")
+    stream = opened(events.follow(10, go_on=True))
+    assert (await anext(stream))["entry"] == "before"
+    events.tell("entry", entry="meanwhile")
+    assert (await anext(stream))["entry"] == "meanwhile"
+    async with trio.open_nursery() as nursery:
+        heard: list[str] = []
+
+        async def listen() -> None:
+            heard.append((await anext(stream))["entry"])
+
+        nursery.start_soon(listen)
+        await trio.testing.wait_all_tasks_blocked()
+        assert heard == []
+        events.tell("entry", entry="now")
+    assert heard == ["now"]
+
+
+async def test_a_slow_one_loses_events_and_is_told_where_and_how_many(events: Events, opened: Opened) -> None:
+    slow, quick = opened(events.follow(0, go_on=True)), opened(events.follow(0, go_on=True))
+    events.tell("entry", entry="nobody listens yet")
+    heard: list[str] = []
+
+    async def listen(stream: Any, into: list[str]) -> None:
+        into.append((await anext(stream))["entry"])
+
+    first: list[str] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listen, slow, first)
+        nursery.start_soon(listen, quick, heard)
+        await trio.testing.wait_all_tasks_blocked()
+        events.tell("entry", entry="0")
+    assert first == heard == ["0"]
+    for number in range(1, MOST_WAITING + 8):
+        events.tell("entry", entry=str(number))
+        heard.append((await anext(quick))["entry"])
+    assert heard == [str(number) for number in range(MOST_WAITING + 8)]
+    got = [await anext(slow)]
+    events.tell("entry", entry="after")
+    while len(got) < MOST_WAITING + 2:
+        got.append(await anext(slow))
+    assert [one["entry"] for one in got[:MOST_WAITING]] == [str(number) for number in range(1, MOST_WAITING + 1)]
+    assert got[MOST_WAITING] == {"event": "lost", "lost": 7}
+    assert got[MOST_WAITING + 1]["entry"] == "after"
+
+
+async def test_what_was_lost_last_is_told_even_if_nothing_follows(events: Events, opened: Opened) -> None:
+    stream = opened(events.follow(1, go_on=True))
+    events.tell("entry", entry="first")
+    await anext(stream)
+    for number in range(MOST_WAITING + 1):
+        events.tell("entry", entry=str(number))
+    got = [await anext(stream) for _ in range(MOST_WAITING + 1)]
+    assert got[-1] == {"event": "lost", "lost": 1}

@@ -5,7 +5,7 @@ This module and records.py own the stored form. A change of meaning needs a new 
 
 from struct import Struct
 
-from onitufs.model.ids import EntryName, FileId, InodeNumber
+from onitufs.model.ids import ContentId, EntryName, FileId, InodeNumber, Seq
 
 _U64 = Struct(">Q")
 _pack = _U64.pack
@@ -20,10 +20,11 @@ SUBTREE = b"s"  # directory inode -> resume key: everything below is to be asked
 XATTR = b"x"  # inode, name -> value
 HOT = b"h"  # inode -> content id: bytes under its sealed generation may have changed, or none is sealed yet
 ANY_CONTENT = bytes(8)  # in HOT: whichever content the inode has
-ORPHAN = b"o"  # inode -> b"": no name left, still open when it was written
+ORPHAN = b"o"  # inode -> key of its Version, or b"": no name left, still open when it was written
 LOCAL = b"l"  # file id -> b"": placed nowhere, by the rules
 INTENT = b"t"  # entry, file id -> Intent: an order that may have been carried out without being recorded
 CONFLICT = b"k"  # file id -> ConflictedCopy: the file was kept beside another one, and nobody has chosen yet
+HISTORY = b"y"  # class (one byte), seq that ended it, content id -> Version: bytes that can be brought back
 META = b"m"  # name -> value
 
 
@@ -101,6 +102,15 @@ def hot(inode: InodeNumber) -> bytes:
 
 def orphan(inode: InodeNumber) -> bytes:
     return ORPHAN + _pack(inode)
+
+
+def versions(brief: bool) -> bytes:
+    """Prefix of one class of versions, in the order in which they ended: those that lived for moments only, or not."""
+    return HISTORY + (b"b" if brief else b"k")
+
+
+def version(brief: bool, ended: Seq, content: ContentId) -> bytes:
+    return versions(brief) + _pack(ended) + _pack(content)
 
 
 def meta(name: str) -> bytes:

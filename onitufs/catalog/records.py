@@ -14,6 +14,7 @@ from onitufs.model.copies import Copy, Place
 from onitufs.model.errors import StateError
 from onitufs.model.files import Dirent, Inode, Kind, Name
 from onitufs.model.ids import ContentId, EntryName, FileId, GenerationId, InodeNumber
+from onitufs.model.versions import Version
 
 _packer = msgpack.Packer(autoreset=True, use_bin_type=True)
 _pack = _packer.pack
@@ -156,6 +157,24 @@ def unpack_intent(value: bytes) -> Intent:
         file=FileId(f[1]), moves=f[2], kind=Kind(f[3]), place=Place(FileId(f[4]), f[5]), generation=GenerationId(f[6]),
         size=f[7], mtime_ns=f[8], mode=f[9], target=f[10], path=f[11],
         missing=tuple((FileId(file), Place(FileId(parent), name)) for file, parent, name in f[12]),
+    )  # fmt: skip
+
+
+def pack_version(v: Version) -> bytes:
+    packed: bytes = _pack(
+        (
+            1, v.file, v.parent, v.name, v.path, v.generation, v.size, v.mtime_ns, v.mode, v.uid, v.gid, v.incomplete,
+            v.ended_ns, v.why, v.by,
+        )
+    )  # fmt: skip
+    return packed
+
+
+def unpack_version(value: bytes) -> Version:
+    f = _read(value, 1, "version")
+    return Version(
+        file=FileId(f[1]), parent=InodeNumber(f[2]), name=f[3], path=f[4], generation=GenerationId(f[5]), size=f[6],
+        mtime_ns=f[7], mode=f[8], uid=f[9], gid=f[10], incomplete=f[11], ended_ns=f[12], why=f[13], by=f[14],
     )  # fmt: skip
 
 

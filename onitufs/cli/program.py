@@ -22,6 +22,8 @@ COMMANDS = {
     "scrub": "scrub",
     "conflicts": "conflicts",
     "events": "events",
+    "history": "history",
+    "restore": "restore",
     "log": "log",
     "check": "check",
     "drivers": "drivers",

@@ -43,28 +43,28 @@ def decode(line: bytes) -> Fields:
     return fields
 
 
-def path_fields(path: bytes) -> Fields:
+def path_fields(path: bytes, name: str = "path") -> Fields:
     """The two keys that every path has in requests and answers: `path`, and `path_base64` if it is not UTF-8."""
     try:
-        return {"path": path.decode()}
+        return {name: path.decode()}
     except UnicodeDecodeError:
-        return {"path": path.decode(errors="replace"), "path_base64": base64.b64encode(path).decode("ascii")}
+        return {name: path.decode(errors="replace"), f"{name}_base64": base64.b64encode(path).decode("ascii")}
 
 
-def path_of(fields: Fields) -> bytes | None:
+def path_of(fields: Fields, name: str = "path") -> bytes | None:
     """The path in a request or answer, None if there is none. Raises Garbled."""
-    encoded = fields.get("path_base64")
+    encoded = fields.get(f"{name}_base64")
     if isinstance(encoded, str):
         try:
             return base64.b64decode(encoded, validate=True)
         except (binascii.Error, ValueError):
-            raise Garbled("path_base64 is not base64") from None
-    path = fields.get("path")
+            raise Garbled(f"{name}_base64 is not base64") from None
+    path = fields.get(name)
     if path is None:
         return None
     if not isinstance(path, str):
-        raise Garbled("path is not a string")
+        raise Garbled(f"{name} is not a string")
     try:
         return os.fsencode(path)
     except UnicodeEncodeError:
-        raise Garbled("path has characters that no file name has") from None
+        raise Garbled(f"{name} has characters that no file name has") from None

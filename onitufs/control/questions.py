@@ -17,10 +17,10 @@ class Arguments:
     def __init__(self, fields: Mapping[str, Any]) -> None:
         self._fields = fields
 
-    def path(self) -> bytes | None:
-        path = path_of(dict(self._fields))
+    def path(self, name: str = "path") -> bytes | None:
+        path = path_of(dict(self._fields), name)
         if path is not None and (not path.startswith(b"/") or b"\0" in path):
-            raise Garbled("path has to begin with / and has no zero byte: it is the path inside the mount")
+            raise Garbled(f"{name} has to begin with / and has no zero byte: it is the path inside the mount")
         return path
 
     def needed_path(self) -> bytes:
@@ -101,6 +101,8 @@ ONE_ANSWER: dict[str, Callable[[Service, Arguments], Answer | Awaitable[Answer]]
 
 MANY_ANSWERS: dict[str, Callable[[Service, Arguments], AsyncIterator[Answer]]] = {
     "watch": _watch,
+    "history": lambda service, given: service.history(given.needed_path()),
+    "restore": lambda service, given: service.restore(given.needed_path(), given.text("rev"), given.path("to")),
     "scrub": lambda service, given: service.scrub(given.text("entry")),
     "events": lambda service, given: service.events(given.size("recent") or 0, given.flag("follow")),
 }

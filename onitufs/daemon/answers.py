@@ -18,6 +18,7 @@ from onitufs.model.ids import ROOT_FILE, ROOT_INODE, EntryName, FileId, InodeNum
 from onitufs.model.verdicts import Subject, Verdict
 
 from .choosing import Choosing
+from .past import Past
 from .placing import Placing
 from .scrubbing import scrub
 from .service import Answer, Keep
@@ -46,6 +47,7 @@ class Answers:
         self,
         identity: Identity,
         placing: Placing,
+        past: Past,
         *,
         stop: Callable[[float | None, bool], Awaitable[Answer]],
         pause: Callable[[EntryName, bool], None],
@@ -55,6 +57,8 @@ class Answers:
         self._identity = identity
         self._placing = placing
         self._volume = placing.volume
+        self.history = past.history
+        self.restore = past.restore
         self._stop = stop
         self._pause = pause
         self._mode = mode
@@ -76,6 +80,7 @@ class Answers:
             "since": _time(known.since_ns),
             "verdict": self._verdict(failures, entries),
             "files": self._counts(failures),
+            "store": self._store(),
             "entries": entries,
             "failures": failures[:FAILURES_SHOWN],
         }
@@ -97,6 +102,10 @@ class Answers:
                 if transfer.direction == "to"
             ),
         }
+
+    def _store(self) -> Answer:
+        history = self._volume.history
+        return {"history": {"versions": history.versions, "bytes": history.bytes}}
 
     def _pending(self) -> int:
         return self._volume.unsettled or (0 if self._placing.idle else 1)

@@ -1,6 +1,6 @@
 """The nursery tree: who runs under whom, how the daemon comes up, reads its setup again, and ends.
 
-Up: lock and replay, recovery, entries, mount, control socket, ready. Down, in reverse: the mount first, then
+Up: setup, lock and replay, recovery, entries, mount, control socket, ready. Down, in reverse: the mount first, then
 what is being placed (for a bounded time), the entries, the catalog. A crash of one entry ends in its supervisor; a
 crash of anything else ends the daemon, and loses nothing that was answered.
 """
@@ -31,10 +31,12 @@ from onitufs.volume import Volume
 from onitufs.volume.space import Space
 from onitufs.volume.strays import remove_strays
 
+from . import aging
 from .answers import Answers, Identity
 from .choosing import Choosing
 from .entries import Entries
 from .options import MountOptions
+from .past import Past
 from .service import Answer, Service
 
 SWITCH_S = (
@@ -56,7 +58,7 @@ class Serve(Protocol):
 
 
 async def run(
-    setup: Setup,
+    setup_path: Path,
     mountpoint: Path,
     *,
     options: MountOptions,
@@ -67,8 +69,9 @@ async def run(
 ) -> None:
     """Serve the mount until it is unmounted or a signal says to end. Everything that was answered is on disk then.
 
-    Raises AlreadyRunning, StateError, NoDaemon (the mount point), OSError.
+    Raises SetupError, AlreadyRunning, StateError, NoDaemon (the mount point), OSError.
     """
+    setup = load(setup_path)
     _raise_file_limit()
     sys.setswitchinterval(SWITCH_S)
     content = ContentStore(state / "content")
@@ -137,6 +140,7 @@ class _Daemon:
             self._volume.rename_matters = placing.rename_matters
             self._catalog.on_durable = placing.durable
             self._note_rules()
+            nursery.start_soon(aging.let_go_in_time, self._volume, placing.rest_s)
             await nursery.start(placing.run)
             await nursery.start(self._entries.run)
             operations = Operations(self._volume, xattr=self._options.xattr)
@@ -179,6 +183,7 @@ class _Daemon:
         return Answers(
             identity,
             self._placing,
+            Past(self._volume, self._mount.changed_outside),
             stop=self._stop,
             pause=self._entries.remember_pause,
             mode=self._entries.mode,
@@ -189,6 +194,7 @@ class _Daemon:
 
     def _note_rules(self) -> None:
         """If the setup says something else than at the last start, everything is to be asked again."""
+        aging.follow(self._setup, self._volume)
         key, now = keys.meta("rules"), pack_value(self._setup.fingerprint())
         before = self._catalog.get(key)
         if before == now:

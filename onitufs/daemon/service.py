@@ -20,6 +20,7 @@ class Service(Protocol):
         name, setup, mount, state, pid, version, since;
         verdict: "safe" | "pending" | "failing" | "needs-person";
         files: {all, directories, placed, pending, failing, only_here, bytes_pending};
+        store: {history: {versions, bytes}};
         entries: as `entries()`;
         failures: up to 100 of {path, entry, reason, remedy, since}.
         """
@@ -86,6 +87,22 @@ class Service(Protocol):
 
         Keys: time, event, and as the event has them: path, entry, bytes, health, message, remedy, kept; of "lost" only
         lost: how many were dropped here because the client was too slow.
+        """
+        ...
+
+    def history(self, path: bytes) -> AsyncIterator[Answer]:
+        """What can be brought back of a path, also one that is not there any more, and of what is below it.
+
+        Yields, oldest first, {path, rev, size, modified, ended, why ("deleted"|"replaced"|"truncated"), by (an entry's
+        name, "" for the mount), until}. Raises NoSuchPath if there is neither the path nor anything of it.
+        """
+        ...
+
+    def restore(self, path: bytes, rev: str | None, to: bytes | None) -> AsyncIterator[Answer]:
+        """Bring back a version of a path, by default the newest, under its old name or that of `to`.
+
+        A directory: the newest version of each file deleted below whose name is free. Yields {path, rev, size, of}.
+        Raises NoSuchPath.
         """
         ...
 

@@ -241,6 +241,16 @@ class NeverForm(Form):
     ] = []
 
 
+class HistoryForm(Form):
+    """How what was replaced, truncated or deleted is kept, so that it can be brought back."""
+
+    keep: Annotated[Duration, Field(description='How long; 0: not at all. Default: "30 days".')] = 30 * 86400.0
+    size: Annotated[
+        Size | None,
+        Field(description='What all of it may take; the oldest goes first. Default: "10 GiB", at most half the quota.'),
+    ] = None
+
+
 ALTERNATIVES = ("(list)", "(changes)")
 """How pydantic's locations tell the two forms of `never` apart; no part of a JSON path."""
 
@@ -262,4 +272,10 @@ class SetupForm(Form):
         Field(description="Globs of files that are never placed: a list instead of the default one, or changes to it."),
     ] = NeverForm()
     quota: Annotated[Size | None, Field(description="What the local store may take; default: no limit.")] = None
+    history: Annotated[
+        HistoryForm,
+        Field(
+            default_factory=HistoryForm, description="What was replaced, truncated or deleted, and can be brought back."
+        ),
+    ]
     comment: Comment = None

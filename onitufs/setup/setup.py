@@ -42,6 +42,8 @@ class Setup:
     rules: tuple[Rule, ...]
     never: tuple[str, ...]
     quota: int | None = None  # bytes that the local store may take
+    history_s: float = 30 * 86400.0  # how long what was replaced, truncated or deleted is kept; 0: not at all
+    history_bytes: int = 10 << 30  # what all of it may take
 
     @property
     def base(self) -> Path:

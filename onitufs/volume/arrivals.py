@@ -13,6 +13,7 @@ from onitufs.catalog.records import pack_dirent, pack_name
 from onitufs.model import errors
 from onitufs.model.files import Dirent, Inode, Kind, Name
 from onitufs.model.ids import FileId, GenerationId, InodeNumber
+from onitufs.model.versions import REPLACED
 
 from .tree import Changes, Tree
 
@@ -106,7 +107,7 @@ class Arrivals(Tree):
         if self._xattrs:
             for key, value in self.catalog.scan(keys.xattrs(old.number), limit=1_000_000):
                 changes[keys.xattr(number, key[len(keys.xattrs(old.number)) :])] = value
-        content = self._lose_link(changes, old, file)
+        content = self._lose_link(changes, old, file, REPLACED)
         self.mark(changes, file, "found")
         changes.update(also(file, generation))
         self._commit_keeping(changes, old, new)
@@ -132,6 +133,7 @@ class Arrivals(Tree):
             keys.dirent(parent, name): pack_dirent(Dirent(number, file, Kind.FILE)),
             keys.name(file): pack_name(Name(parent, name, number, Kind.FILE)),
         }
+        self.history.take_back(changes, number)
         self._count(changes, files=1)
         self.mark(changes, file, "overtaken")
         self._commit(changes, inode, above)

@@ -23,11 +23,16 @@ async def remove_strays(catalog: Catalog, content: ContentStore, born_before: Se
     """
     on_disk = await trio.to_thread.run_sync(lambda: array("Q", sorted(content.ids())), abandon_on_cancel=True)
     named = array("Q")
-    after = b""
-    while rows := catalog.scan(keys.INODE, after, 200):
-        named.extend(unpack_inode(value).content for _, value in rows)
-        after = rows[-1][0]
-        await trio.lowlevel.checkpoint()
+    # History twice: bytes may be brought back, or end, while the inodes are gone through.
+    for table in (keys.HISTORY, keys.INODE, keys.HISTORY):
+        after = b""
+        while rows := catalog.scan(table, after, 200):
+            if table == keys.INODE:
+                named.extend(unpack_inode(value).content for _, value in rows)
+            else:
+                named.extend(keys.number(key, 10) for key, _ in rows)
+            after = rows[-1][0]
+            await trio.lowlevel.checkpoint()
     named = array("Q", sorted(named))
     removed = 0
     for number in on_disk:

@@ -28,8 +28,10 @@ from onitufs.model import errors
 from onitufs.model.files import Dirent, Inode, Kind, Name, kind_of
 from onitufs.model.ids import ROOT_FILE, ROOT_INODE, ContentId, FileId, GenerationId, InodeNumber
 from onitufs.model.names import NAME_MAX
+from onitufs.model.versions import DELETED, REPLACED
 
 from . import clock
+from .history import History
 
 LINK_MAX = 65000  # as ext4; each name is kept in the inode's record
 LIVE_MAX = 20_000  # live inodes, at about 500 bytes each, that are kept without need
@@ -58,6 +60,7 @@ class Tree:
         if catalog.get(keys.inode(ROOT_INODE)) is None:
             self._plant(owner)
         self.files = self.directories = self.unsettled = self.only_here = 0
+        self.history = History(catalog, self, now_ns)
         self._read_counts()
         self._xattrs = bool(catalog.scan(keys.XATTR, limit=1))
 
@@ -192,6 +195,7 @@ class Tree:
         counts = self.catalog.get(keys.meta("counts"))
         if counts:
             self.files, self.directories, self.unsettled, self.only_here = unpack_value(counts)
+        self.history.read_counts()
 
     def _restore(self, inodes: Iterable[Inode]) -> None:
         self._read_counts()
@@ -345,20 +349,22 @@ class Tree:
         changes[keys.name(found.file)] = pack_name(Name(parent, name, InodeNumber(0), found.kind))
         self.mark(changes, found.file, "deleted")
 
-    def _lose_link(self, changes: Changes, inode: Inode, file: FileId) -> ContentId:
-        """One name less. Returns the content to let go once this record is committed; 0 if it is still needed."""
+    def _lose_link(self, changes: Changes, inode: Inode, file: FileId, why: str = DELETED) -> ContentId:
+        """One name less. Returns the content to let go once this record is committed; 0 if it is still needed, or if
+        history keeps it."""
         inode.files = tuple(other for other in inode.files if other != file)
         inode.nlink = len(inode.files)
         inode.ctime_ns = self.now_ns()
         if inode.nlink:
             changes[keys.inode(inode.number)] = pack_inode(inode)
             return ContentId(0)
+        kept = self.history.keep(changes, inode, file, why, exact=not self._is_being_written(inode.number))
         if self._is_open(inode.number):
             changes[keys.inode(inode.number)] = pack_inode(inode)
-            changes[keys.orphan(inode.number)] = b""
+            changes[keys.orphan(inode.number)] = kept
             return ContentId(0)
         self._erase(changes, inode)
-        return inode.content
+        return ContentId(0) if kept else inode.content
 
     def _erase(self, changes: Changes, inode: Inode) -> None:
         """The inode's records go; its live object stays until the kernel forgets it, for stat of an O_PATH handle."""
@@ -370,6 +376,10 @@ class Tree:
                 changes[key] = None
 
     def _is_open(self, number: InodeNumber) -> bool:
+        raise NotImplementedError
+
+    def _is_being_written(self, number: InodeNumber) -> bool:
+        """Whether its bytes differ from the last generation, or may do so in a moment."""
         raise NotImplementedError
 
     def _let_go(self, content: ContentId) -> None:
@@ -476,6 +486,7 @@ class Tree:
             self._commit_keeping(changes, gone, *touched)
             self._let_go(content)
         self._tell_moved(moved, inode)
+        self.history.moved(moved.file, parent, name)
         if there is not None and gone is not None and (gone.generation or there.kind is Kind.DIRECTORY):
             self.changed(there.file)
 
@@ -494,7 +505,7 @@ class Tree:
             if moved.kind is Kind.DIRECTORY:
                 raise errors.NotDirectory(f"{new_name!r} is no directory")
             self._bury(changes, there, target.number, new_name, gone)
-            return self._lose_link(changes, gone, there.file)
+            return self._lose_link(changes, gone, there.file, REPLACED)
         if moved.kind is not Kind.DIRECTORY:
             raise errors.IsDirectory(f"{new_name!r} is a directory")
         self._need_empty(there.inode, new_name)
@@ -532,6 +543,8 @@ class Tree:
         self._commit(changes, *{inode.number: inode for inode in (one, other, source, target)}.values())
         self._tell_moved(moved, one)
         self._tell_moved(there, other)
+        self.history.moved(moved.file, source.number, name)
+        self.history.moved(there.file, target.number, new_name)
 
     def _tell_moved(self, moved: Dirent, inode: Inode) -> None:
         if moved.kind is Kind.DIRECTORY:

@@ -16,10 +16,12 @@ from onitufs.model import errors
 from onitufs.model.files import Inode, Kind
 from onitufs.model.ids import ContentId, FileId, GenerationId, InodeNumber, Seq
 from onitufs.model.source import Source
+from onitufs.model.versions import TRUNCATED
 
 from . import clock
 from .arrivals import Arrivals
 from .opened import Handle, HotMark, OpenFile, OpenHandle, Pinned
+from .restoring import Restoring
 from .space import Room, Space
 from .tree import Changes
 
@@ -31,7 +33,7 @@ UNDURABLE_BYTES = 64 << 20  # so much waits for a barrier at most (D5): another 
 log = logging.getLogger(__name__)
 
 
-class Volume(Arrivals):
+class Volume(Arrivals, Restoring):
     """A Tree whose files have bytes. Plain methods never wait; the async ones say what they wait for."""
 
     def __init__(
@@ -137,6 +139,13 @@ class Volume(Arrivals):
     def is_overtaken(self, number: InodeNumber) -> bool:
         """Whether this inode has lost its last name to other bytes while programs hold it open."""
         return number in self._overtaken
+
+    def _is_being_written(self, number: InodeNumber) -> bool:
+        file = self._open.get(number)
+        return file is not None and (file.dirty or file.writers > 0)
+
+    def _open_orphans(self) -> dict[ContentId, Inode]:
+        return {file.inode.content: file.inode for file in self._open.values() if not file.inode.files}
 
     def forget(self, number: InodeNumber) -> None:
         if number in self._open:
@@ -245,17 +254,26 @@ class Volume(Arrivals):
     def _empty(self, file: OpenFile) -> None:
         """Give the inode a new, empty content file."""
         inode = file.inode
-        old, content = inode.content, ContentId(self.catalog.next_seq)
+        old, content, size = inode.content, ContentId(self.catalog.next_seq), inode.size
         fd = self.content.create(content)
+        changes: Changes = {keys.hot(inode.number): content.to_bytes(8, "big")}
+        if inode.files:
+            kept = self.history.keep(changes, inode, inode.files[0], TRUNCATED, exact=not file.dirty)
+        else:
+            kept = self.catalog.get(keys.orphan(inode.number)) or b""
+            changes[keys.orphan(inode.number)] = b""
         inode.content, inode.size, inode.blocks, inode.incomplete = content, 0, 0, False
         inode.absent, inode.media_type = False, ""
         inode.mtime_ns = inode.ctime_ns = self.now_ns()
         try:
-            self._commit({keys.hot(inode.number): content.to_bytes(8, "big")}, inode)
+            self._commit(changes, inode)
         except BaseException:
             os.close(fd)
             raise
-        self._let_go(old)
+        if not kept:
+            self._let_go(old)
+        elif file.dirty:  # what was not sealed has to be on disk with the record that keeps it
+            self.content.sealed(old, Seq(self.catalog.next_seq - 1), size)
         self._hot.pop(inode.number, None)
         _close_fd(file.fd)
         file.fd, file.frozen, file.dirty = fd, False, True
@@ -335,6 +353,7 @@ class Volume(Arrivals):
 
     def _close(self, file: OpenFile) -> None:
         inode = file.inode
+        size = 0 if inode.nlink or file.fd < 0 else os.fstat(file.fd).st_size
         _close_fd(file.fd)
         del self._open[inode.number]
         self._overtaken.pop(inode.number, None)
@@ -342,12 +361,21 @@ class Volume(Arrivals):
             self._forgotten.discard(inode.number)
             self._live.pop(inode.number, None)
         if inode.nlink == 0:
-            changes: Changes = {}
-            self._erase(changes, inode)
-            self.catalog.commit(changes)
-            self._let_go(inode.content)
+            self._bury_orphan(inode, size)
             self._hot.pop(inode.number, None)
             self._unpin(inode.number)
+
+    def _bury_orphan(self, inode: Inode, size: int) -> None:
+        """Nobody holds it open any more; history may have its bytes."""
+        changes: Changes = {}
+        kept = self.catalog.get(keys.orphan(inode.number)) or b""
+        self._erase(changes, inode)
+        written = bool(kept) and self.history.written_on(changes, kept, size)
+        seq = self.catalog.commit(changes)
+        if written:
+            self.content.sealed(inode.content, seq, size)
+        elif not kept:
+            self._let_go(inode.content)
 
     # -- for transfers -----------------------------------------------------------------------------------------------
 
@@ -410,6 +438,7 @@ class Volume(Arrivals):
     def tick(self, now_s: float) -> None:
         """What run() does each second."""
         self.trim()
+        self.history.tick(now_s)
         for file in [file for file in self._open.values() if file.dirty]:
             late = file.flushed and now_s - file.written_s >= QUIET_S
             if late or (file.written_s and now_s - file.dirty_since_s >= LONGEST_S):
@@ -446,13 +475,20 @@ class Volume(Arrivals):
         for key, _ in self._all(keys.ORPHAN):
             number = InodeNumber(keys.number(key))
             inode = self.peek(number)
-            changes: Changes = {}
-            self._erase(changes, inode)
-            self.catalog.commit(changes)
-            self._let_go(inode.content)
+            self._bury_orphan(inode, self._length(inode.content))
         found = {InodeNumber(keys.number(key)): keys.number(value, 0) for key, value in self._all(keys.HOT)}
         found.update(dict.fromkeys(self.catalog.recovered_hot - found.keys(), 0))
         return sum(self._reseal(number, content) for number, content in found.items())
+
+    def _length(self, content: ContentId) -> int:
+        try:
+            fd = self.content.open(content)
+        except FileNotFoundError:
+            return 0
+        try:
+            return os.fstat(fd).st_size
+        finally:
+            os.close(fd)
 
     def _all(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
         rows: list[tuple[bytes, bytes]] = []

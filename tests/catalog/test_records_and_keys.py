@@ -11,6 +11,7 @@ from onitufs.catalog import keys, records
 from onitufs.model.copies import Copy, Place
 from onitufs.model.errors import StateError
 from onitufs.model.files import Dirent, Inode, Kind, Name
+from onitufs.model.versions import Version
 
 numbers = st.integers(0, 2**64 - 1)
 times = st.integers(-(2**63), 2**63 - 1)
@@ -76,6 +77,18 @@ def test_a_conflicted_copy_comes_back(conflicted: records.ConflictedCopy) -> Non
     assert records.unpack_conflicted_copy(records.pack_conflicted_copy(conflicted)) == conflicted
 
 
+@given(
+    st.builds(
+        Version,
+        file=numbers, parent=numbers, name=names, path=names, generation=numbers, size=st.integers(0, 2**63),
+        mtime_ns=times, mode=st.integers(0, 0o7777), uid=st.integers(0, 2**32 - 1), gid=st.integers(0, 2**32 - 1),
+        incomplete=st.booleans(), ended_ns=times, why=st.text(max_size=20), by=st.text(max_size=20),
+    )
+)  # fmt: skip
+def test_a_version_comes_back(version: Version) -> None:
+    assert records.unpack_version(records.pack_version(version)) == version
+
+
 # One sample of each version of each record that was ever written to a disk. Never change one: add.
 STORED: dict[str, tuple[Callable[[bytes], Any], str, Any]] = {
     "inode 1": (
@@ -132,6 +145,16 @@ STORED: dict[str, tuple[Callable[[bytes], Any], str, Any]] = {
         ),
     ),
     "unsettled 1": (records.unpack_unsettled, "9301a7636f6e74656e7405", records.Unsettled("content", 5)),
+    "version 1": (
+        records.unpack_version,
+        "9f01cd123501c40a7265706f72742e706466c40b2f7265706f72742e706466cd1237cd0fffcf17979cfe362a0000cd01a4cd03e8cd03e9"
+        "c2cf17979cfe71c4ca00a87265706c61636564a36e6173",
+        Version(
+            file=0x1235, parent=1, name=b"report.pdf", path=b"/report.pdf", generation=0x1237, size=4095,
+            mtime_ns=1_700_000_000_000_000_000, mode=0o644, uid=1000, gid=1001, incomplete=False,
+            ended_ns=1_700_000_001_000_000_000, why="replaced", by="nas",
+        ),
+    ),
     "intent 1": (
         records.unpack_intent,
         "9d01cd1235c201cd1234c40166cd123705ffcd01a4c40092c40164c401669193cd123401c40164",
@@ -177,6 +200,15 @@ def test_numbers_are_read_back_from_keys(file: int, entry: str, name: bytes) -> 
     assert keys.copy(file, entry)[9:].decode() == entry  # type: ignore[arg-type]
     prefix = keys.remotes(entry, file)  # type: ignore[arg-type]
     assert keys.remote(entry, file, name) == prefix + name  # type: ignore[arg-type]
+
+
+@given(st.booleans(), numbers, numbers)
+def test_versions_sort_by_when_they_ended(brief: bool, ended: int, content: int) -> None:
+    key = keys.version(brief, ended, content)  # type: ignore[arg-type]
+    assert key.startswith(keys.versions(brief))
+    assert (keys.number(key, 2), keys.number(key, 10)) == (ended, content)
+    if ended:
+        assert keys.version(brief, ended - 1, content) < key  # type: ignore[arg-type]
 
 
 def test_the_longest_key_fits_the_store() -> None:

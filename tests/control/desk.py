@@ -73,6 +73,16 @@ class Desk:
             await trio.lowlevel.checkpoint()
             yield answer
 
+    async def history(self, path: bytes) -> AsyncIterator[dict[str, Any]]:
+        for answer in self._answer("history"):
+            await trio.lowlevel.checkpoint()
+            yield {**answer, "asked": path.hex()}
+
+    async def restore(self, path: bytes, rev: str | None, to: bytes | None) -> AsyncIterator[dict[str, Any]]:
+        for answer in self._answer("restore"):
+            await trio.lowlevel.checkpoint()
+            yield {**answer, "asked": [path.hex(), rev, to and to.hex()]}
+
     async def stop(self, timeout_s: float | None, now: bool) -> dict[str, Any]:
         answer = self._answer("stop")
         if answer == "wait":

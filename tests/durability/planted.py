@@ -15,6 +15,7 @@ from onitufs.content import files
 from onitufs.content.files import ContentStore
 from onitufs.model.ids import ContentId, Seq
 from onitufs.volume import Volume
+from onitufs.volume.history import History
 from onitufs.volume.opened import Handle, HotMark
 
 from . import world
@@ -260,7 +261,46 @@ class SyncsAtOnce(Rules):
         yield mock.patch.object(world, "SteppedLock", return_value=contextlib.nullcontext())
 
 
+class _LetsGoOfAll(Volume):
+    def _lose_link(self, changes: Any, inode: Any, file: Any, why: str = "deleted") -> ContentId:
+        content = super()._lose_link(changes, inode, file, why)
+        return content if inode.nlink or self._is_open(inode.number) else ContentId(inode.content)
+
+
+class KeptAndLetGo(Rules):
+    """History names what is deleted, and it is let go of all the same."""
+
+    volume = _LetsGoOfAll
+
+
+def _keep_in_advance(self: History, changes: Any, *args: Any, **named: Any) -> bytes:
+    own: dict[bytes, bytes | None] = {}
+    key = _keep(self, own, *args, **named)
+    self._catalog.commit(own)
+    return key
+
+
+_keep = History.keep
+
+
+class KeptByAnotherRecord(Rules):
+    """History names the bytes in a record of its own: a stop between the two leaves them with two owners."""
+
+    def patches(self) -> Iterator[Any]:
+        yield mock.patch.object(History, "keep", _keep_in_advance)
+
+
+class RestoredAndKept(Rules):
+    """What is restored stays in history, which lets go of it one day."""
+
+    def patches(self) -> Iterator[Any]:
+        yield mock.patch.object(History, "drop")
+
+
 PLANTED = (
+    KeptAndLetGo,
+    KeptByAnotherRecord,
+    RestoredAndKept,
     NoWaitForHot,
     ContentUnsynced,
     NamesUnsynced,

@@ -24,7 +24,7 @@ _NAME = st.integers(0, 2)
 _AMOUNT = st.integers(0, 3)
 _ANY = (
     "create", "write", "seal", "close", "open_again", "open_truncating", "cut_off", "rename", "link", "unlink", "fsync",
-    "barrier", "fold", "collect", "cool", "lose_pages", "step", "steps",
+    "barrier", "fold", "collect", "cool", "lose_pages", "step", "steps", "expire", "restore",
 )  # fmt: skip
 
 
@@ -40,6 +40,8 @@ _PHRASES = st.one_of(
     _phrase("open_again", "write", "steps", "write", "cut_off", "seal"),
     _phrase("open_again", "steps", "write", "write", "close"),
     _phrase("fsync", "steps"),
+    _phrase("unlink", "restore"),
+    _phrase("unlink", "fsync", "steps", "expire", "collect", "step"),
     _phrase("lose_pages", "fsync", "steps", "fsync", "steps"),
     _phrase("fsync", "rename", "fsync", "step"),
     _phrase("fold", "step", "steps", "steps", "collect"),

@@ -17,13 +17,13 @@ import trio
 import trio.testing
 
 from onitufs.catalog import journal, keys, table
-from onitufs.catalog.records import unpack_dirent, unpack_inode
+from onitufs.catalog.records import unpack_dirent, unpack_inode, unpack_version
 from onitufs.catalog.store import Catalog
 from onitufs.content import files, side
 from onitufs.content.files import ContentStore
 from onitufs.model import errors
 from onitufs.model.ids import ROOT_INODE, InodeNumber, Seq
-from onitufs.volume import Volume
+from onitufs.volume import Volume, restoring
 from onitufs.volume import volume as volume_module
 from onitufs.volume.opened import Handle
 from onitufs.volume.space import Space
@@ -34,7 +34,7 @@ from .stepping import SteppedLock, Stepper
 SEGMENT_BYTES = 16 << 10
 NAMES = (b"a", b"b", b"c")
 Op = tuple[str, int, int]
-Tree = dict[bytes, tuple[int, int, int]]  # name -> inode, content, generation
+Tree = dict[bytes, tuple[int, int, int]]  # name, or key of a version -> inode (0), content, generation
 
 
 class Violation(AssertionError):
@@ -67,6 +67,7 @@ class Oracle:
         self.fsynced = 0
         self.was_cut = False  # since the last good start
         self.sealed: dict[int, bytes] = {}
+        self.broken = ""  # found in the middle of a call, from where nothing may be raised
         self._left: dict[int, bytes] = {}  # content id -> bytes when the last life ended
 
     def path(self, content: int) -> Path:
@@ -77,13 +78,14 @@ class Oracle:
     def committing(self, changes: Mapping[bytes, bytes | None]) -> None:
         after = dict(self._now)
         for key, value in changes.items():
-            if key[:1] in (keys.DIRENT, keys.INODE):
+            if key[:1] in (keys.DIRENT, keys.INODE, keys.HISTORY):
                 if value is None:
                     after.pop(key, None)
                 else:
                     after[key] = value
         self._after = after
         self._pending = self._tree(after)
+        self._nothing_forgotten(changes, self.history[-1][1], self._pending)
         for _, content, generation in self._pending.values():
             if generation and generation not in self.sealed:
                 self.sealed[generation] = self.path(content).read_bytes()
@@ -95,6 +97,8 @@ class Oracle:
 
     def stopped(self) -> None:
         """The life is over."""
+        if self.broken:
+            raise Violation(self.broken)
         if self.was_cut:
             return  # it was over before it had found out what the power cut left
         contents = {c for tree in (self.history[-1][1], self._pending or {}) for _, c, _ in tree.values()}
@@ -110,13 +114,26 @@ class Oracle:
                     raise Violation(f"{key!r} names an inode that is not there")
                 inode = unpack_inode(record)
                 tree[key[len(prefix) :]] = (inode.number, inode.content, inode.generation)
+            elif key.startswith(keys.HISTORY):
+                tree[key] = (0, keys.number(key, 10), unpack_version(value).generation)
         return tree
+
+    def _nothing_forgotten(self, changes: Mapping[bytes, bytes | None], before: Tree, after: Tree) -> None:
+        """Sealed bytes that lose their name are history's by the same record, and have one owner."""
+        owners = [(number, content) for number, content, _ in after.values()]
+        contents = [content for number, content in dict.fromkeys(owners)]
+        if len(contents) != len(set(contents)):
+            self.broken = "two own the same bytes"
+        for name, (number, content, generation) in before.items():
+            if number and content not in contents and self.sealed.get(generation):
+                self.broken = f"{name!r} lost its bytes, and history does not have them"
 
     # -- what must hold --
 
     def started(self, catalog: Catalog) -> None:
         """The tree that a start finds is one that it may find. From here on that one is so, and it is on disk."""
         found = dict(catalog.scan(keys.dirents(ROOT_INODE))) | dict(catalog.scan(keys.INODE))
+        found |= dict(catalog.scan(keys.HISTORY))
         tree = self._tree(found)
         answered = [tree for seq, tree in self.history if seq >= self.fsynced]
         allowed = answered if self.was_cut else answered[-1:]
@@ -136,7 +153,10 @@ class Oracle:
 
     def recovered(self) -> None:
         """Hot and never sealed files have been sealed as they are: now all bytes are those of their generation."""
-        for name, (_, content, generation) in self.history[-1][1].items():
+        for name, (number, content, generation) in self.history[-1][1].items():
+            if not number and not generation:  # it was being written to when it ended
+                self._bytes(name, content)
+                continue
             if generation not in self.sealed:
                 raise Violation(f"{name!r} was never sealed, and recovery did not see to it")
             if self._bytes(name, content) != self.sealed[generation]:
@@ -171,7 +191,7 @@ class World:
         disk.start(stop_after)
         self.oracle.content = self.root / "content"
         with contextlib.ExitStack() as stack:
-            for module in (journal, files, side, volume_module):
+            for module in (journal, files, side, volume_module, restoring):
                 stack.enter_context(mock.patch.object(module, "os", disk))
             stack.enter_context(mock.patch.object(files, "_syncfs", disk.syncfs))
             stack.enter_context(mock.patch.object(table.Table, "fold", _folding(disk, table.Table.fold)))
@@ -289,6 +309,11 @@ class _Life:
             self.spawn(self.barrier)
         elif what in ("fold", "collect"):
             self.spawn(getattr(self.catalog, what))
+        elif what == "expire":
+            self.volume.expire(free=1, limit=1 + y)
+        elif what == "restore":
+            for kept in self.volume.history.scan(brief=bool(y % 2), limit=1):
+                self.volume.restore(kept, ROOT_INODE, name)
         elif what == "cool":
             self.volume.tick(time.monotonic() + 1000)
         elif what == "create":

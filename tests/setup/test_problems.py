@@ -43,7 +43,7 @@ def test_every_problem_is_told_in_one_run(problems: Problems) -> None:
     ("changes", "line"),
     [
         ({"rulez": []}, "rulez: unknown key (did you mean 'rules'?)"),
-        ({"x": 1}, "x: unknown key; known here: $schema, name, entries, rules, never, quota, comment"),
+        ({"x": 1}, "x: unknown key; known here: $schema, name, entries, rules, never, quota, history, comment"),
         ({"name": 3}, "name: 3 is not text"),
         (
             {"name": "a/b"},

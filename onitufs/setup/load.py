@@ -15,6 +15,8 @@ from .problems import lines
 from .reading import read
 from .setup import EntrySetup, Setup
 
+HISTORY_BYTES = 10 << 30  # what history may take where nothing else is said
+
 
 def load(path: Path) -> Setup:
     """Read and check a setup. Blocking: one small file.
@@ -48,6 +50,8 @@ def load(path: Path) -> Setup:
         rules=tuple(_rule(rule, f"rules[{index}]") for index, rule in enumerate(form.rules)),
         never=_never(form.never),
         quota=form.quota,
+        history_s=form.history.keep,
+        history_bytes=_history_bytes(form),
     )
 
 
@@ -78,6 +82,12 @@ def _rule(form: RuleForm, source: str) -> Rule:
         copies=form.copies,
         source=source,
     )
+
+
+def _history_bytes(form: SetupForm) -> int:
+    if form.history.size is not None:
+        return form.history.size
+    return HISTORY_BYTES if form.quota is None else min(HISTORY_BYTES, form.quota // 2)
 
 
 def _never(form: list[str] | NeverForm) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from struct import Struct
 from threading import Lock
 
+_PIECE_BYTES = 256 << 10
 SEGMENT_BYTES = 8 << 20
 HEAD_BYTES = 512  # one sector: it is written as a whole or not at all
 _MAGIC = b"OnituJ01"
@@ -90,25 +91,32 @@ class Segment:
         self.end = HEAD_BYTES
 
     def records(self) -> Iterator[Record]:
-        """Valid records in order; ends at the first wrong CRC, segment id, seq or length. Reads the whole file."""
+        """Valid records in order; ends at the first wrong CRC, segment id, seq or length. Reads no more than that."""
         size = os.fstat(self.fd).st_size
         data = bytearray()
-        while len(data) < size:
-            piece = os.pread(self.fd, size - len(data), len(data))
-            if not piece:
-                break
-            data += piece
-        view = memoryview(data)
+
+        def have(end: int) -> bool:
+            """Read on until byte `end` is here; False if the file has none."""
+            while len(data) < end <= size:
+                piece = os.pread(self.fd, max(end - len(data), _PIECE_BYTES), len(data))
+                if not piece:
+                    return False
+                data.extend(piece)
+            return end <= len(data)
+
         at = HEAD_BYTES
         last = self.first_seq - 1
-        while at + _RECORD_HEAD <= len(data):
+        while have(at + _RECORD_HEAD):
             (crc,) = _CRC.unpack_from(data, at)
             length, number, seq, kind = _REST.unpack_from(data, at + _CRC.size)
             end = at + _RECORD_HEAD + length
             expected = last + 1 if kind in _OF_HISTORY else last
-            if number != self.id or seq != expected or end > len(data) or crc != _crc32(view[at + _CRC.size : end]):
+            if number != self.id or seq != expected or not have(end):
                 return
-            yield Record(seq, kind, bytes(view[at + _RECORD_HEAD : end]), end)
+            record = bytes(data[at + _CRC.size : end])
+            if crc != _crc32(record):
+                return
+            yield Record(seq, kind, record[_RECORD_HEAD - _CRC.size :], end)
             last, at = seq, end
 
 

@@ -14,15 +14,16 @@ from .failures import told
 
 if TYPE_CHECKING:
     from onitufs.daemon.detach import Caller
+    from onitufs.setup import Setup
 
 log = logging.getLogger(__name__)
 
 
-def run(setup: str, point: str, options: MountOptions, state: str | None, ready_fd: int | None) -> int:
-    """Mount and serve until stopped. With `ready_fd` (see daemon.detach) errors are told there, else raised."""
-    from onitufs.daemon.detach import Caller
+def run(setup: str, point: str, options: MountOptions, state: str | None, caller: "Caller") -> int:
+    """Mount and serve until stopped. If somebody waits for us (see daemon.detach) errors are told there, else raised.
 
-    caller = Caller(ready_fd)
+    The setup is the one that the caller has read, if it has.
+    """
     in_background = caller.waits
     try:
         _run(setup, point, options, state, caller)
@@ -38,8 +39,9 @@ def run(setup: str, point: str, options: MountOptions, state: str | None, ready_
     return Exit.FINE
 
 
-def _run(setup: str, point: str, options: MountOptions, state: str | None, caller: "Caller") -> None:
+def _run(path: str, point: str, options: MountOptions, state: str | None, caller: "Caller") -> None:
     import faulthandler
+    import threading
 
     import trio
 
@@ -49,23 +51,25 @@ def _run(setup: str, point: str, options: MountOptions, state: str | None, calle
     from onitufs.daemon.sdnotify import notify
     from onitufs.setup import load
 
-    name = load(Path(setup)).name
-    directory = Path(state if state is not None else runtime.state_directory(name))
+    setup: Setup = caller.receive() or load(Path(path))
+    directory = Path(state if state is not None else runtime.state_directory(setup.name))
     _make_private(directory)
-    written = logs.start(directory / "log", stderr=not caller.waits, debug=bool(os.environ.get("ONITUFS_DEBUG")))
+    debug = bool(os.environ.get("ONITUFS_DEBUG"))
+    written = logs.start(directory / "log", stderr=not caller.waits, debug=debug, later=caller.waits)
     caller.log_is(written)
     faulthandler.enable()
 
     def ready() -> None:
         caller.ready()
         notify("READY=1")
+        threading.Thread(target=logs.go_on, name="log", daemon=True).start()
 
-    log.info("starting", extra={"setup": setup, "mount": point, "state": str(directory), "version": __version__})
+    log.info("starting", extra={"setup": path, "mount": point, "state": str(directory), "version": __version__})
     try:
         trio.run(
             partial(
                 core.run,
-                Path(setup),
+                setup,
                 Path(point),
                 options=options,
                 state=directory,

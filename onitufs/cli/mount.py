@@ -1,6 +1,8 @@
 """`onitufs mount`: starts the daemon and returns when the mount answers."""
 
 import os
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +12,9 @@ from onitufs.model.errors import Exit
 
 from .mount_options import parse
 from .mount_point import usable
+
+if TYPE_CHECKING:
+    from onitufs.setup import Setup
 
 HELP = """Mount the tree of SETUP at MOUNTPOINT, an existing directory.
 
@@ -39,7 +44,6 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 @click.option("--allow-other", is_flag=True, help="Let other users in, as modes and owners permit.")
 @click.option("--xattr", is_flag=True, help="Keep extended attributes; writing many small pieces gets slower.")
 @click.option("-o", "mount_options", multiple=True, metavar="OPTIONS", help="Options as in /etc/fstab.")
-@click.option("--ready-fd", type=int, hidden=True)
 def command(
     setup: str,
     mountpoint: str,
@@ -48,7 +52,6 @@ def command(
     allow_other: bool,
     xattr: bool,
     mount_options: tuple[str, ...],
-    ready_fd: int | None,
 ) -> int:
     options, state_option = parse(MountOptions(allow_other=allow_other, xattr=xattr), mount_options)
     state = state or state_option
@@ -56,16 +59,21 @@ def command(
     os.environ.setdefault("PATH", DEFAULT_PATH)
     os.environ["HOME"] = runtime.home()  # mount(8) says /root to everybody
     point = usable(mountpoint, allow_other=options.allow_other)
-    if foreground or ready_fd is not None:
-        from . import foreground as daemon
-
-        return daemon.run(setup, point, options, state and os.path.abspath(state), ready_fd)
+    state = state and os.path.abspath(state)
     from onitufs.daemon import detach
 
-    arguments = ["mount", setup, point]
-    arguments += ["--state", os.path.abspath(state)] if state else []
-    arguments += ["--allow-other"] if allow_other else []
-    arguments += ["--xattr"] if xattr else []
-    arguments += [part for given in mount_options for part in ("-o", given)]
-    detach.start("onitufs.cli", arguments)
+    def serve(caller: detach.Caller) -> int:
+        from . import foreground as daemon
+
+        return daemon.run(setup, point, options, state, caller)
+
+    if foreground:
+        return serve(detach.Caller())
+    detach.start(serve, gift=lambda: _read(setup))
     return Exit.FINE
+
+
+def _read(setup: str) -> "Setup":
+    from onitufs.setup import load
+
+    return load(Path(setup))

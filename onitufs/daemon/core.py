@@ -1,6 +1,6 @@
 """The nursery tree: who runs under whom, how the daemon comes up, reads its setup again, and ends.
 
-Up: setup, lock and replay, recovery, entries, mount, control socket, ready. Down, in reverse: the mount first, then
+Up: lock and replay, recovery, entries, mount, control socket, ready. Down, in reverse: the mount first, then
 what is being placed (for a bounded time), the entries, the catalog. A crash of one entry ends in its supervisor; a
 crash of anything else ends the daemon, and loses nothing that was answered.
 """
@@ -58,7 +58,7 @@ class Serve(Protocol):
 
 
 async def run(
-    setup_path: Path,
+    setup: Setup,
     mountpoint: Path,
     *,
     options: MountOptions,
@@ -69,9 +69,8 @@ async def run(
 ) -> None:
     """Serve the mount until it is unmounted or a signal says to end. Everything that was answered is on disk then.
 
-    Raises SetupError, AlreadyRunning, StateError, NoDaemon (the mount point), OSError.
+    Raises AlreadyRunning, StateError, NoDaemon (the mount point), OSError.
     """
-    setup = load(setup_path)
     _raise_file_limit()
     sys.setswitchinterval(SWITCH_S)
     content = ContentStore(state / "content")

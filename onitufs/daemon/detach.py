@@ -1,19 +1,28 @@
-"""Starting the daemon in the background, and knowing when it is up: the caller's half and the daemon's half.
+"""Becoming the daemon in the background, and knowing when it is up: the starter's half and the daemon's half.
 
-The program is started afresh (LMDB and threads must not cross a fork) in a session of its own, with one end of a pipe.
-Through it come lines of JSON: {"log": PATH} once there is a log, then {"ready": true} or {"error": TEXT, "exit": N}.
-The pipe's end without either means that the daemon died; what it last wrote to stderr is then all there is to say.
+The daemon is a fork, made before there is any thread, event loop or database: all that was imported by then need not be
+imported again. Through a pipe it says lines of JSON: {"log": PATH} once there is a log, then {"ready": true} or
+{"error": TEXT, "exit": N}. The pipe's end without either means that it died; what it last wrote to stderr is then all
+there is to say. Through another pipe the starter may give it what was worked out meanwhile on another processor.
+
+It stays in the process group of who started it until it is ready: systemd lets only that group touch a mount point for
+which an automount is waiting; anybody else who looks at it would wait for the mount, and the mount for them.
 """
 
 import contextlib
 import json
+import logging
 import os
+import pickle
 import select
 import signal
-import subprocess
 import sys
+import threading
 import time
+import traceback
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NoReturn
 
 from onitufs.model.errors import Exit, OnituError
 
@@ -33,42 +42,81 @@ class NotStarted(OnituError):
         self.problems = message.splitlines()
 
 
-# -- the caller's half ----------------------------------------------------------------------------------------------
+# -- the starter's half -----------------------------------------------------------------------------------------------
 
 
-def start(module: str, arguments: list[str], *, patience_s: float = PATIENCE_S) -> int:
-    """Run `python -m module *arguments --ready-fd N` in the background until it says that it is ready.
+def start(
+    daemon: "Callable[[Caller], int]",
+    *,
+    gift: Callable[[], object] | None = None,
+    patience_s: float = PATIENCE_S,
+) -> int:
+    """Run `daemon` in the background, as a process of its own that works in /, until it says that it is ready.
 
-    Returns its pid. Raises NotStarted. Interrupted: the daemon is told to end. All paths among the arguments have to
-    be absolute: it runs in /.
+    `gift` is called here while the daemon comes up; what it returns is what Caller.receive() returns there. Returns
+    the daemon's pid. Raises NotStarted, and what `gift` raises. Interrupted: the daemon is told to end. Not to be
+    called where threads run.
     """
-    readable, writable = os.pipe()
+    assert threading.active_count() == 1
+    ours, theirs = os.pipe()
+    give_out, give_in = os.pipe()
     stdio = os.memfd_create("onitufs-stdio")  # what is said before there is a log
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()  # or it would be written twice
+    pid = os.fork()
+    if pid == 0:
+        _be(daemon, theirs, give_out, stdio)
+    process = os.pidfd_open(pid)  # nobody else has this number before we have collected it
     try:
-        daemon = subprocess.Popen(  # noqa: S603
-            # -P: nothing is imported from the current directory
-            [sys.executable, "-P", "-m", module, *arguments, "--ready-fd", str(writable)],
-            stdin=subprocess.DEVNULL, stdout=stdio, stderr=stdio, cwd="/", start_new_session=True,
-            pass_fds=(writable,),
-        )  # fmt: skip
-        os.close(writable)
-        writable = -1
+        os.close(theirs)
+        os.close(give_out)
         try:
-            _await_ready(daemon, readable, stdio, patience_s)
+            try:
+                given = pickle.dumps(gift() if gift is not None else None)
+                with contextlib.suppress(BrokenPipeError):  # how it died is told below
+                    _write(give_in, given)
+            finally:
+                os.close(give_in)
+            _await_ready(pid, process, ours, stdio, patience_s)
         except BaseException:
-            _end(daemon)
+            _end(process)
             raise
     finally:
-        os.close(readable)
+        os.close(process)
+        os.close(ours)
         os.close(stdio)
-        if writable >= 0:
-            os.close(writable)
-    pid = daemon.pid
-    daemon.returncode = 0  # it goes on without us, so Popen has nothing to warn of
     return pid
 
 
-def _await_ready(daemon: "subprocess.Popen[bytes]", readable: int, stdio: int, patience_s: float) -> None:
+def _write(fd: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+def _be(daemon: "Callable[[Caller], int]", pipe: int, gift: int, stdio: int) -> NoReturn:
+    """The fork: nothing of the starter's is left open, and nothing of its stack is ever returned to."""
+    status = 1
+    try:
+        null = os.open(os.devnull, os.O_RDONLY)
+        for fd, standard in ((null, 0), (stdio, 1), (stdio, 2)):
+            os.dup2(fd, standard)
+        kept = sorted((pipe, gift))
+        for first, last in ((3, kept[0]), (kept[0] + 1, kept[1]), (kept[1] + 1, os.sysconf("SC_OPEN_MAX"))):
+            os.closerange(first, last)
+        os.chdir("/")
+        sys.path[:] = [path for path in sys.path if os.path.isabs(path)]  # "" would now mean /
+        status = daemon(Caller(pipe, gift))
+    except BaseException:  # noqa: BLE001  the border of the process
+        traceback.print_exc()
+    finally:
+        logging.shutdown()
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
+
+
+def _await_ready(pid: int, process: int, readable: int, stdio: int, patience_s: float) -> None:
     deadline = time.monotonic() + patience_s
     buffer = b""
     log = ""
@@ -86,27 +134,30 @@ def _await_ready(daemon: "subprocess.Popen[bytes]", readable: int, stdio: int, p
         left_s = deadline - time.monotonic()
         if left_s <= 0 or not select.select([readable], [], [], left_s)[0]:
             raise NotStarted(
-                f"the daemon (pid {daemon.pid}) was not ready after {patience_s:g} s and is stopped{_see(log)}",
+                f"the daemon (pid {pid}) was not ready after {patience_s:g} s and is stopped{_see(log)}",
                 Exit.NO_DAEMON,
             )
         received = os.read(readable, 64 * 1024)
         if not received:
-            raise NotStarted(_how_it_died(daemon, stdio) + _see(log), Exit.BUG)
+            raise NotStarted(_how_it_died(process, stdio) + _see(log), Exit.BUG)
         buffer += received
 
 
-def _end(daemon: "subprocess.Popen[bytes]") -> None:
-    daemon.send_signal(signal.SIGTERM)  # nothing happens if it has ended
-    try:
-        daemon.wait(MERCY_S)
-    except subprocess.TimeoutExpired:
-        daemon.kill()
-        daemon.wait()
+def _end(process: int) -> None:
+    with contextlib.suppress(ProcessLookupError, ChildProcessError):  # it has ended, and was collected
+        signal.pidfd_send_signal(process, signal.SIGTERM)
+        if not select.select([process], [], [], MERCY_S)[0]:
+            signal.pidfd_send_signal(process, signal.SIGKILL)
+        os.waitid(os.P_PIDFD, process, os.WEXITED)
 
 
-def _how_it_died(daemon: "subprocess.Popen[bytes]", stdio: int) -> str:
-    status = daemon.wait()
-    how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+def _how_it_died(process: int, stdio: int) -> str:
+    ended = os.waitid(os.P_PIDFD, process, os.WEXITED)
+    assert ended is not None
+    if ended.si_code == os.CLD_EXITED:
+        how = f"ended with status {ended.si_status}"
+    else:
+        how = f"was killed by {signal.Signals(ended.si_status).name}"
     said = os.pread(stdio, 1024 * 1024, 0).decode(errors="replace").strip().splitlines()
     return f"the daemon {how} before it was ready" + (f": {said[-1]}" if said else "")
 
@@ -121,14 +172,24 @@ def _see(log: str) -> str:
 class Caller:
     """Whoever started us and waits at the other end of the pipe; without one (`fd` None) nothing is said."""
 
-    def __init__(self, fd: int | None) -> None:
+    def __init__(self, fd: int | None = None, gift: int | None = None) -> None:
         self._fd = fd
-        if fd is not None:
-            os.set_inheritable(fd, False)
+        self._gift = gift
 
     @property
     def waits(self) -> bool:
         return self._fd is not None
+
+    def receive(self) -> Any:
+        """What the starter's `gift` returned; None without one. Blocks until it is there. SystemExit: it never will."""
+        if self._gift is None:
+            return None
+        with open(self._gift, "rb") as file:
+            given = file.read()
+        self._gift = None
+        if not given:
+            raise SystemExit("who started us gave up")
+        return pickle.loads(given)  # noqa: S301  our own process wrote it
 
     def log_is(self, log: Path) -> None:
         """Name the log, and send what goes to stdout and stderr to a file beside it from now on. Raises OSError."""
@@ -147,6 +208,10 @@ class Caller:
         os.close(fd)
 
     def ready(self) -> None:
+        """Tell, and leave the starter's session. Raises nothing."""
+        if self._fd is not None:
+            with contextlib.suppress(PermissionError):  # we lead a group already
+                os.setsid()
         self._say({"ready": True}, last=True)
 
     def failed(self, message: str, exit_status: int) -> None:

@@ -4,22 +4,17 @@ Every line has `time` (RFC 3339, UTC), `level`, `logger` and `event`. Libraries 
 facts in `extra={...}`; structlog's context variables (structlog.contextvars) are added to whatever a task logs.
 """
 
-import json
 import logging
 import logging.handlers
 import os
 import sys
-from collections.abc import MutableMapping
 from pathlib import Path
-from typing import IO, Any
-
-import structlog
-
-from .redaction import redacted
+from typing import IO
 
 FILE = "onitufs.log"
 LARGEST = 8 * 1024 * 1024  # bytes of one file
 KEPT = 4  # older files, onitufs.log.1 the youngest
+MOST_HELD_BACK = 1000  # records
 
 
 class _PrivateFile(logging.handlers.RotatingFileHandler):
@@ -30,71 +25,81 @@ class _PrivateFile(logging.handlers.RotatingFileHandler):
         return open(fd, "a", encoding="ascii", errors="backslashreplace")
 
 
-def start(directory: Path, *, stderr: bool, debug: bool = False) -> Path:
+def start(directory: Path, *, stderr: bool, debug: bool = False, later: bool = False) -> Path:
     """Send all logging to a file in `directory` (made 0700), and with `stderr` to a person as well.
 
-    Returns the file's path. Raises OSError if it cannot be written. Afterwards logging never raises: a full disk
-    loses lines, not the daemon.
+    With `later`, lines are held back until go_on(), the first warning or the end: what writes them takes longer to
+    import than a mount takes to come up. Returns the file's path. Raises OSError if it cannot be written. Afterwards
+    logging never raises: a full disk loses lines, not the daemon.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = directory / FILE
     to_file = _PrivateFile(path, maxBytes=LARGEST, backupCount=KEPT)
-    to_file.setFormatter(_formatter(_as_json))
-    handlers: list[logging.Handler] = [to_file]
-    if stderr:
-        to_person = logging.StreamHandler(sys.stderr)
-        to_person.setFormatter(_formatter(_as_text))
-        handlers.append(to_person)
+    to_person = logging.StreamHandler(sys.stderr) if stderr else None
     logging.raiseExceptions = False
     root = logging.getLogger()
     for handler in root.handlers[:]:
         root.removeHandler(handler)
         handler.close()
-    for handler in handlers:
-        root.addHandler(handler)
+    root.addHandler(_HeldBack(to_file, to_person))
     root.setLevel(logging.DEBUG if debug else logging.INFO)
     logging.captureWarnings(True)
-    structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *_common(),
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
+    if not later:
+        go_on()
     return path
 
 
-def _common() -> list[structlog.typing.Processor]:
-    return [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.PositionalArgumentsFormatter(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-        structlog.processors.StackInfoRenderer(),
-        structlog.processors.format_exc_info,
-    ]
+def go_on() -> None:
+    """Write what was held back, and from now on everything at once. Any thread may call it, at any time."""
+    for handler in logging.getLogger().handlers[:]:
+        if isinstance(handler, _HeldBack):
+            handler.go_on()
 
 
-def _formatter(render: structlog.typing.Processor) -> logging.Formatter:
-    return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[*_common(), structlog.stdlib.ExtraAdder()],
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, redacted, render],
-    )
+class _HeldBack(logging.Handler):
+    """Keeps records, and in the end puts in its own place the handlers that write them."""
 
+    def __init__(self, to_file: logging.Handler, to_person: logging.Handler | None) -> None:
+        super().__init__()
+        self._to_file, self._to_person = to_file, to_person
+        self._records: list[logging.LogRecord] = []
+        self._writers: list[logging.Handler] = []
 
-def _as_json(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
-    first = {name: event.pop(name, None) for name in ("time", "level", "logger", "event")}
-    return json.dumps(first | dict(event))
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._writers:  # it was on its way here when we left our place
+            self._write(record)
+            return
+        self._records.append(record)
+        if record.levelno >= logging.WARNING or len(self._records) >= MOST_HELD_BACK:
+            self.go_on()
 
+    def go_on(self) -> None:
+        from . import log_lines  # before we take the lock, for which whoever logs would wait
 
-def _as_text(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
-    exception = event.pop("exception", None)
-    line = f"{event.pop('time', '')} {event.pop('level', ''):8}{event.pop('event', '')}"
-    event.pop("logger", None)
-    line += "".join(f" {name}={value!r}" for name, value in event.items())
-    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
-    return f"{line}\n{exception}" if exception else line
+        self.acquire()
+        try:
+            if self._writers:
+                return
+            log_lines.configure()
+            self._to_file.setFormatter(log_lines.for_files())
+            self._writers.append(self._to_file)
+            if self._to_person is not None:
+                self._to_person.setFormatter(log_lines.for_people())
+                self._writers.append(self._to_person)
+            for record in self._records:
+                self._write(record)
+            self._records.clear()
+            # a new list: who logs right now goes through the old one, and would write twice
+            root = logging.getLogger()
+            root.handlers = [*(other for other in root.handlers if other is not self), *self._writers]
+        finally:
+            self.release()
+
+    def _write(self, record: logging.LogRecord) -> None:
+        for writer in self._writers:
+            writer.handle(record)
+
+    def close(self) -> None:
+        """At the end of the process, or when another log is started."""
+        self.go_on()
+        super().close()

@@ -94,7 +94,7 @@ def _end_daemons(base: Path) -> None:
                 line = (process / "cmdline").read_bytes()
             except OSError:
                 continue
-            if b"onitufs.cli" in line and os.fsencode(base) in line:
+            if b"onitufs" in line and os.fsencode(base) in line:
                 os.kill(int(process.name), signal.SIGKILL)
                 left.append(process)
     while any(process.exists() for process in left):

@@ -57,6 +57,42 @@ def test_structlog_and_its_context_end_there_too(tmp_path: Path) -> None:
     assert (line["event"], line["entry"], line["n"], line["logger"]) == ("up", "nas", 1, "y")
 
 
+HELD_BACK = """
+import logging, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from onitufs.daemon import logs
+directory = Path(sys.argv[1])
+logs.start(directory, stderr=False, later=True)
+log = logging.getLogger("onitufs.x")
+log.info("first")
+log.info("second")
+assert "structlog" not in sys.modules
+assert (directory / logs.FILE).read_text() == ""
+before = datetime.now(UTC)
+exec(sys.argv[2])
+"""
+WRITTEN = "; assert len((directory / logs.FILE).read_text().splitlines()) == 3"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"log.warning('third'){WRITTEN}",
+        f"logs.go_on(); log.info('third'){WRITTEN}",
+        "log.info('third')",
+        "log.info('third'); logging.shutdown()",
+    ],
+)
+def test_what_is_held_back_while_the_daemon_comes_up_is_written_in_the_end(tmp_path: Path, code: str) -> None:
+    code += "; (directory / 'before').write_text(before.isoformat())"
+    subprocess.run([sys.executable, "-c", HELD_BACK, tmp_path, code], check=True)
+    lines = read(tmp_path)
+    assert [line["event"] for line in lines] == ["first", "second", "third"]
+    before = (tmp_path / "before").read_text().replace("+00:00", "Z")
+    assert str(lines[1]["time"]) <= before <= str(lines[2]["time"])  # when it happened, not when it was written
+
+
 def test_an_exception_is_told_whole(tmp_path: Path) -> None:
     code = "try:\n    1 / 0\nexcept ZeroDivisionError:\n    logging.getLogger().exception('bad')"
     speak(tmp_path / "log", code)

@@ -8,7 +8,7 @@ errors of onitufs.model.errors below DriverError; whatever else it raises counts
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from onitufs.model.copies import Found as Found  # noqa: PLC0414  drivers take it from here
 from onitufs.model.copies import RemoteState
@@ -36,6 +36,7 @@ class Gear:
     `identity`: what `connect` answered the first time, None before that. `work_dir`: a private local directory of this
     entry that lasts over restarts; it may have to be made. `now_s`: wall clock, for names and marks only.
     `check_cancelled`: for long loops in plain handlers; raises what is to pass if the work is no longer wanted.
+    `run`: a blocking call in one of the entry's threads, for async handlers.
     """
 
     entry: EntryName
@@ -43,6 +44,7 @@ class Gear:
     work_dir: Path
     now_s: Callable[[], float]
     check_cancelled: Callable[[], None]
+    run: Callable[..., Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +184,7 @@ class Watches(Protocol):
         """Tell what changes, until cancelled. The first call of `tell` says that whatever changes from then on is told.
 
         `cursor`: the last one told, None at first. What may have been missed since is told as `below`. Own changes are
-        told like others. Raises DriverError.
+        told like others. `tell` returns soon: while it does not, changes pile up. Raises DriverError.
         """
         ...
 

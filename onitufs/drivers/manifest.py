@@ -10,6 +10,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from onitufs.model import units
+
 from . import values
 
 OPTION_TYPES = ("string", "integer", "boolean", "path", "size", "duration", "secret")
@@ -32,13 +34,17 @@ ABILITIES = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """One option of a driver. `default` is the JSON value; None with `required`, or where leaving it out means None."""
+    """One option of a driver. `default` is the JSON value; None with `required`, or where leaving it out means None.
+
+    `words`: texts that may stand in place of a value of that type.
+    """
 
     name: str
     type: str
     help: str
     required: bool
     default: Any = None
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,14 +108,24 @@ def _option(name: str, raw: object) -> Option:
     where = f"options.{name}."
     if not isinstance(raw, dict):
         raise ManifestError(f"options.{name}: not an object")
-    _only(raw, where, {"type", "help", "default", "required"})
+    _only(raw, where, {"type", "help", "default", "required", "words"})
     kind = _text(raw, where, "type")
     if kind not in OPTION_TYPES:
         raise ManifestError(f"{where}type: {kind!r} is none of {', '.join(OPTION_TYPES)}")
     required = raw.get("required", False)
     if not isinstance(required, bool) or (required and "default" in raw):
         raise ManifestError(f"{where}required: not a boolean, or there is a default as well")
-    option = Option(name=name, type=kind, help=_text(raw, where, "help"), required=required, default=raw.get("default"))
+    words = raw.get("words", [])
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise ManifestError(f"{where}words: not a list of words")
+    option = Option(
+        name=name,
+        type=kind,
+        help=_text(raw, where, "help"),
+        required=required,
+        default=raw.get("default"),
+        words=tuple(words),
+    )
     if option.default is not None:
         try:
             _value(option, option.default, Path("/"))
@@ -119,7 +135,18 @@ def _option(name: str, raw: object) -> Option:
 
 
 def _value(option: Option, value: object, base: Path) -> object:
-    match option.type:
+    if value in option.words:
+        return value
+    try:
+        return _typed(option.type, value, base)
+    except ValueError as exc:
+        if not option.words:
+            raise
+        raise ValueError(f"{exc}; or {' or '.join(json.dumps(word) for word in option.words)}") from exc
+
+
+def _typed(kind: str, value: object, base: Path) -> object:
+    match kind:
         case "string":
             return values.string(value)
         case "integer":
@@ -129,9 +156,9 @@ def _value(option: Option, value: object, base: Path) -> object:
         case "path":
             return values.path(value, base)
         case "size":
-            return values.size(value)
+            return units.size(value)
         case "duration":
-            return values.duration(value)
+            return units.duration(value)
         case _:
             return values.secret(value, base)
 

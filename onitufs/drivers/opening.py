@@ -45,6 +45,7 @@ class Opener:
             work_dir=self._work_dir,
             now_s=self._now_s,
             check_cancelled=self._runner.check_cancelled,
+            run=self._runner.run,
         )
         return Handlers(kind(self._options, gear), self._runner)
 

@@ -1,21 +1,13 @@
-"""Typed values of driver options, read strictly from JSON: sizes, durations, paths, secrets.
+"""Typed values of driver options, read strictly from JSON. (Sizes and durations: onitufs.model.units.)
 
-Own code because every library tried had a silent case ("1,5 GB" read as one byte, "-5m" taken). Raises ValueError with
-a line that says what would be right.
+Raises ValueError with a line that says what would be right.
 """
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from onitufs.model import secrets
-
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kKMGT]?B|[KMGT]iB)?")
-_SIZE_UNITS = {"": 1, "B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "TB": 1000**4}
-_SIZE_UNITS |= {"KIB": 1024, "MIB": 1024**2, "GIB": 1024**3, "TIB": 1024**4}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(ms|s|min|m|h|d)")
-_DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def string(value: object) -> str:
@@ -34,24 +26,6 @@ def boolean(value: object) -> bool:
     if isinstance(value, bool):
         return value
     raise ValueError("not true or false")
-
-
-def size(value: object) -> int:
-    """Bytes: a whole number, or text such as "100 MB" (powers of 1000) or "1 GiB" (powers of 1024)."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    if isinstance(value, str) and (match := _SIZE.fullmatch(value)):
-        return round(float(match[1]) * _SIZE_UNITS[(match[2] or "").upper()])
-    raise ValueError('not a size; write a number of bytes, or text such as "100 MB" or "1 GiB"')
-
-
-def duration(value: object) -> float:
-    """Seconds: a number, or text such as "500 ms", "90 s", "5 min", "2 h", "30 d"."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
-        return float(value)
-    if isinstance(value, str) and (match := _DURATION.fullmatch(value)):
-        return float(match[1]) * _DURATION_UNITS[match[2]]
-    raise ValueError('not a duration; write a number of seconds, or text such as "90 s", "5 min" or "2 h"')
 
 
 def path(value: object, base: Path) -> Path:

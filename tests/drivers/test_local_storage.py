@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import trio
 from blake3 import blake3
 
 from onitufs.drivers.conformance.subject import Bytes, upload
@@ -42,10 +43,17 @@ def new(root):
     """Makes drivers, closes them."""
     made = []
 
-    def new_driver(identity=None, *, kind=LocalStorage, now_s=time.time, where=root, create=True, trash_days=30):
-        options = LocalStorageOptions(root=where, create=create, trash_days=trash_days)
+    def new_driver(
+        identity=None, *, kind=LocalStorage, now_s=time.time, where=root, create=True, trash_days=30, watch="auto"
+    ):
+        options = LocalStorageOptions(root=where, create=create, trash_days=trash_days, watch=watch)
         gear = Gear(
-            entry="disk", identity=identity, work_dir=root.parent / "work", now_s=now_s, check_cancelled=lambda: None
+            entry="disk",
+            identity=identity,
+            work_dir=root.parent / "work",
+            now_s=now_s,
+            check_cancelled=lambda: None,
+            run=trio.to_thread.run_sync,
         )
         made.append(kind(options, gear))
         return made[-1]

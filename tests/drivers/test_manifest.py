@@ -38,7 +38,7 @@ def test_the_drivers_here_have_manifests_that_fit_their_options():
 
 def test_local_storage_options():
     options = local_storage.DRIVER.read_options({"root": "store/a"}, Path("/etc/setups"), "")
-    assert options == LocalStorageOptions(root=Path("/etc/setups/store/a"), create=True, trash_days=30)
+    assert options == LocalStorageOptions(root=Path("/etc/setups/store/a"), create=True, trash_days=30, watch="auto")
 
 
 def test_every_problem_at_once_with_its_path():
@@ -73,6 +73,7 @@ def test_a_secret_is_never_repeated():
         ({"name": ""}, "name"),
         ({"velocity": 2}, "velocity"),
         ({"abilities": ["flies"]}, "flies"),
+        ({"options": {"x": {"type": "duration", "help": "h", "words": "auto"}}}, "options.x.words"),
         ({"extra": 1}, "extra"),
         ({"options": []}, "options"),
         ({"options": {"a": {"type": "color", "help": "h"}}}, "options.a.type"),
@@ -97,28 +98,34 @@ def test_any_json_is_a_value_or_a_problem(raw):
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
-    [("100 MB", 100_000_000), ("1 GiB", 2**30), ("1.5kB", 1500), (7, 7), ("12", 12), ("3 B", 3)],
+    ("kind", "given", "expected"),
+    [
+        ("size", "100 MB", 100_000_000),
+        ("size", "1.5 KiB", 1536),
+        ("size", 7, 7),
+        ("duration", "500 ms", 0.5),
+        ("duration", "2 weeks", 1_209_600.0),
+        ("duration", 4, 4.0),
+    ],
 )
-def test_sizes(text, expected):
-    assert values.size(text) == expected
+def test_sizes_and_durations_are_those_of_the_setup(kind, given, expected):
+    assert option_values(manifest(x={"type": kind, "help": "h"}), {"x": given}, Path("/"), "o") == ({"x": expected}, [])
 
 
-@pytest.mark.parametrize("text", ["1,5 GB", "-1 MB", "1 gb", "10 m", "", "MB", True, None, -1, "1e3 MB", "1 MB "])
-def test_what_is_no_size(text):
-    with pytest.raises(ValueError, match="not a size"):
-        values.size(text)
+@pytest.mark.parametrize("kind", ["size", "duration"])
+@pytest.mark.parametrize("given", ["1,5 GB", "-5m", "1 gb", "", True, None, -1, "1e3 MB", "5 minutes", "12"])
+def test_what_is_no_size_or_duration_names_the_option(kind, given):
+    (problem,) = problems({"x": {"type": kind, "help": "h"}}, {"x": given})
+    assert problem.startswith(f"entries.nas.options.x: {json.dumps(given)}: not a ")
 
 
-@pytest.mark.parametrize(("text", "expected"), [("500 ms", 0.5), ("90s", 90), ("5 min", 300), ("2 h", 7200), (4, 4.0)])
-def test_durations(text, expected):
-    assert values.duration(text) == expected
-
-
-@pytest.mark.parametrize("text", ["-5m", "90", "5 days", "", None, True, -1])
-def test_what_is_no_duration(text):
-    with pytest.raises(ValueError, match="not a duration"):
-        values.duration(text)
+def test_a_word_may_stand_for_a_value():
+    watch = {"watch": {"type": "duration", "help": "h", "words": ["auto", "never"], "default": "auto"}}
+    for raw, expected in [({}, "auto"), ({"watch": "never"}, "never"), ({"watch": "60 s"}, 60.0)]:
+        assert option_values(manifest(**watch), raw, Path("/"), "o") == ({"watch": expected}, [])
+    (problem,) = problems(watch, {"watch": "sometimes"})
+    assert "not a duration: write a number of seconds" in problem
+    assert problem.endswith('; or "auto" or "never"')
 
 
 def test_secrets_are_read_when_needed_and_not_shown(tmp_path, monkeypatch):

@@ -120,6 +120,7 @@ def new_driver(entry: Entry, work_dir: Path, identity: str | None = None) -> Han
         work_dir=work_dir,
         now_s=lambda: 1_700_000_000.0,
         check_cancelled=threads.check_cancelled,
+        run=threads.run,
     )
     return Handlers(entry.driver.load()(entry.options, gear), threads)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import trio
 
-from . import keeping, listing, living, moving, naming, placing, reading, removing
+from . import keeping, listing, living, moving, naming, placing, reading, removing, watching
 from .subject import Entry, Subject, connected
 
 DEADLINE_S = 120.0
@@ -133,6 +133,15 @@ class DriverConformance:
 
     def test_a_reading_can_be_ended(self, tmp_path: Path) -> None:
         self._check(reading.a_reading_can_be_ended, tmp_path)
+
+    def test_tells_of_files(self, tmp_path: Path) -> None:
+        self._check(watching.tells_of_files, tmp_path)
+
+    def test_tells_of_directories(self, tmp_path: Path) -> None:
+        self._check(watching.tells_of_directories, tmp_path)
+
+    def test_tells_what_was_missed(self, tmp_path: Path) -> None:
+        self._check(watching.tells_what_was_missed, tmp_path)
 
     def test_known_again(self, tmp_path: Path) -> None:
         self._live(living.known_again, tmp_path)

@@ -2,11 +2,11 @@
 
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from onitufs.drivers.handlers import PRIVATE, Found, Gear, RemotePath, Upload
+from onitufs.drivers.handlers import PRIVATE, Found, Gear, RemotePath, Sighted, Upload
 from onitufs.model.copies import RemoteState
 from onitufs.model.errors import Conflict, DriverError, Gone, NeedsPerson, ServiceError
 from onitufs.model.files import Kind, kind_of
@@ -20,6 +20,9 @@ from .reading import Reader, found_of
 from .syscalls import Status
 from .trash import Trash
 from .tree import Tree, fstat, lstat, open_private, rev_of, same_object, state_of, sync_directory
+
+SOONEST_S = 1.0
+"""How often everything is looked through at most."""
 
 
 class LocalStorage:
@@ -167,6 +170,18 @@ class LocalStorage:
         tree = self._tree()
         with tree.directories() as directories, self._reader.opened(directories, path, rev) as source:
             return self._reader.copy(source, fd, tick, path)
+
+    async def watch(self, cursor: str | None, tell: Callable[[Sighted], Awaitable[None]]) -> None:
+        from .watching import poll, watch  # with a library that nothing else needs
+
+        del cursor  # the kernel remembers nothing: the first that is told is everything
+        tree = await self._gear.run(self._tree)
+        every = self._options.watch
+        with answering(self._root):
+            if isinstance(every, str):
+                await watch(tree, self._gear, self._stat_root, tell)
+            else:
+                await poll(max(every, SOONEST_S), self._gear, self._stat_root, tell)
 
     # -- placing ------------------------------------------------------------------------------------------------------
 

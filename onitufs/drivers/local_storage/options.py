@@ -9,3 +9,4 @@ class LocalStorageOptions:
     root: Path
     create: bool
     trash_days: int
+    watch: float | str  # seconds, or "auto"

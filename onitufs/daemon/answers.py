@@ -240,14 +240,14 @@ class Answers:
             kind = Kind.DIRECTORY if path.endswith(b"/") else Kind.FILE
             guessed = media_type(path.rpartition(b"/")[2]) if kind is Kind.FILE else None
             return Subject(path=path, kind=kind, size=size, media_type=asked_type or guessed, age_s=0.0), False
-        head = self._volume.head(inode) if inode.kind is Kind.FILE else b""
         is_file = inode.kind is Kind.FILE
         return (
             Subject(
                 path=path.rstrip(b"/") or b"/",
                 kind=inode.kind,
                 size=(inode.size if size is None else size) if is_file else None,
-                media_type=asked_type or (media_type(path.rpartition(b"/")[2], head) if is_file else None),
+                media_type=asked_type
+                or (self._placing.facts.media_type(path.rpartition(b"/")[2], inode) if is_file else None),
                 age_s=(self._volume.now_ns() - inode.mtime_ns) / 1e9 if is_file else None,
             ),
             True,

@@ -140,6 +140,9 @@ class _Daemon:
             self._catalog.on_durable = placing.durable
             self._note_rules()
             nursery.start_soon(aging.let_go_in_time, self._volume, placing.rest_s)
+            self._volume.far = placing.fetcher
+            await nursery.start(placing.fetcher.run)
+            await nursery.start(placing.bringing.run)
             await nursery.start(placing.run)
             await nursery.start(self._entries.run)
             operations = Operations(self._volume, xattr=self._options.xattr)

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from onitufs.content.media_type import media_type
+from onitufs.content.media_type import UNKNOWN, media_type
 from onitufs.model.copies import Copy, Place
 from onitufs.model.files import Inode, Kind, Name
-from onitufs.model.ids import PARKING, ROOT_FILE, EntryName, FileId, GenerationId, InodeNumber
+from onitufs.model.ids import PARKING, ROOT_FILE, EntryName, FileId, GenerationId, InodeNumber, Seq
 from onitufs.model.state import Abilities, EntryView, FileState, Occupant
 from onitufs.model.verdicts import Subject, Verdict
 from onitufs.referee.rules import Rulebook
@@ -42,9 +42,22 @@ class Facts:
         looks = self.rulebook.looks_at
         kind_of_media = None
         if looks.media_type:
-            kind_of_media = media_type(path.rpartition(b"/")[2], self.volume.head(inode))
+            kind_of_media = self.media_type(path.rpartition(b"/")[2], inode)
         age_s = (self.volume.now_ns() - inode.mtime_ns) / 1e9 if looks.age else None
         return Subject(path=path, kind=kind, size=inode.sealed_size, media_type=kind_of_media, age_s=age_s)
+
+    def media_type(self, name: bytes, inode: Inode) -> str:
+        """Of a regular file: by its name, or else by its first bytes; of absent ones, by what is noted of those."""
+        if not inode.absent:
+            return media_type(name, self.volume.head(inode))
+        by_name = media_type(name)
+        return by_name if by_name != UNKNOWN else inode.media_type or UNKNOWN
+
+    def lacks_type(self, name: bytes, inode: Inode) -> bool:
+        """Whether a rule looks at media types, and that of this file can be told only by bytes that are not here."""
+        if not (inode.absent and inode.size and self.rulebook.looks_at.media_type):
+            return False
+        return not inode.media_type and media_type(name) == UNKNOWN
 
     def verdict(self, path: bytes, inode: Inode) -> Verdict:
         return self.rulebook.decide(self.subject(path, inode))
@@ -63,7 +76,11 @@ class Facts:
 
     def is_durable(self, file: FileId, inode: Inode) -> bool:
         """Whether what is to be placed would survive a power cut."""
-        return self.volume.catalog.durable_seq >= (inode.generation or file)
+        return self.volume.catalog.durable_seq >= self.made_by(file, inode)
+
+    def made_by(self, file: FileId, inode: Inode) -> Seq:
+        """The record that has to be on disk before the file is placed."""
+        return Seq(max(inode.generation or file, self.volume.arrived_seq(inode.number)))
 
     def living(self, file: FileId, name: Name, inode: Inode, changed_s: float) -> FileState:
         """A file that has a name, as it is now."""

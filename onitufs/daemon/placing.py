@@ -18,7 +18,7 @@ from onitufs.drivers.plug import Plug
 from onitufs.drivers.progress import Pace, unhurried
 from onitufs.model.copies import Copy, Place
 from onitufs.model.errors import Conflict, Gone, Stale
-from onitufs.model.files import Kind
+from onitufs.model.files import Inode, Kind
 from onitufs.model.ids import ROOT_FILE, ROOT_INODE, EntryName, FileId, InodeNumber, Seq
 from onitufs.model.orders import Done, Failed, Order, Outcome, Put
 from onitufs.model.state import Decision
@@ -26,8 +26,11 @@ from onitufs.referee import ledger
 from onitufs.referee.reconcile import orders_for
 from onitufs.volume.tree import Changes
 
+from .bringing import Bringing
 from .events import Events
 from .facts import Facts
+from .fetching import Fetcher
+from .holders import Holders
 from .intents import Intents
 from .memory import missing_of
 
@@ -89,6 +92,9 @@ class Placing:
         self.events = Events(facts.volume, facts.placements)
         self.intents = Intents(facts.volume, facts.placements, facts.memory)
         self.pace: Pace = unhurried
+        self.fetcher = Fetcher(facts.volume, Holders(facts.placements, lambda: self.plugs))
+        self.bringing = Bringing(facts.volume, self.fetcher, self.ask)
+        self.bringing.on_room = self.has_room
         self._fresh: dict[FileId, None] = {}  # changed in the mount, still being gathered
         self._first_fresh_s = self._last_fresh_s = 0.0
         self._to_ask: dict[FileId, bool] = {}  # whether it is to be told as an event that it changed in the mount
@@ -406,12 +412,18 @@ class Placing:
         if name.alive:
             inode = self.volume.peek(name.inode)
             if not self.facts.is_durable(file, inode):
-                self._wait_until_durable(changes, file, inode.generation or file)
+                self._wait_until_durable(changes, file, self.facts.made_by(file, inode))
+                return
+            if self.facts.lacks_type(name.name, inode):
+                self._wait_for_type(changes, file, name.name, inode)
                 return
             state = self.facts.living(file, name, inode, changed_s)
         else:
             state = self.facts.dead(file, name.kind, changed_s)
         decision = orders_for(state, trio.current_time())
+        if name.alive and inode.absent:
+            decision = self.bringing.held_back(file, inode, decision)
+            self._try_again_later(file)
         self._note(file, decision)
         self._hand_out(file, decision)
         self._wait_for(file, decision)
@@ -425,14 +437,26 @@ class Placing:
         elif self.volume.catalog.get(keys.unsettled(file)) is None:
             self.volume.mark(changes, file, "rules")
 
-    def _wait_until_durable(self, changes: Changes, file: FileId, seq: int) -> None:
+    def _wait_until_durable(self, changes: Changes, file: FileId, seq: Seq) -> None:
         if self.volume.catalog.get(keys.unsettled(file)) is None:
             self.volume.mark(changes, file, "rules")
         if len(self._until_durable) < MOST_REMEMBERED:
-            self._until_durable.append((Seq(seq), file))
+            self._until_durable.append((seq, file))
         else:
             self._sweep_again = True
         self.volume.catalog.request_barrier()
+
+    def _wait_for_type(self, changes: Changes, file: FileId, name: bytes, inode: Inode) -> None:
+        if self.volume.catalog.get(keys.unsettled(file)) is None:
+            self.volume.mark(changes, file, "rules")
+        problem = self.bringing.need_type(file, name, inode)
+        self._note_problems(file, (f"its type cannot be told yet: {problem}",) if problem else ())
+        self._try_again_later(file)
+
+    def _try_again_later(self, file: FileId) -> None:
+        again_s = self.bringing.next_try_s(file)
+        if again_s is not None:
+            self._ask_later(file, again_s)
 
     def _hand_out(self, file: FileId, decision: Decision) -> None:
         orders = {order.entry: order for order in decision.orders}
@@ -473,10 +497,13 @@ class Placing:
 
     def _note(self, file: FileId, decision: Decision) -> None:
         """Keep what a person should know; an entry's passing trouble is the Plug's to tell."""
-        if not decision.problems:
+        self._note_problems(file, decision.problems)
+
+    def _note_problems(self, file: FileId, problems: tuple[str, ...]) -> None:
+        if not problems:
             self.problems.pop(file, None)
             return
-        reason = "; ".join(decision.problems)
+        reason = "; ".join(problems)
         known = self.problems.get(file)
         if known is None or known.reason != reason:
             self.problems[file] = Problem(reason, self.volume.now_ns())

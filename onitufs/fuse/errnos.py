@@ -40,6 +40,7 @@ ERRNOS: Final[dict[type[BaseException], int]] = {
     errors.ServiceError: errno.EHOSTDOWN,
     errors.NeedsPerson: errno.EHOSTDOWN,
     errors.QuotaFull: errno.ENOSPC,
+    errors.Stale: errno.ESTALE,
     trio.TooSlowError: errno.ETIMEDOUT,
 }
 """Read along the MRO: the nearest ancestor that is named decides. What has none is a bug: EIO, logged whole."""

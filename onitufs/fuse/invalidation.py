@@ -2,7 +2,8 @@
 
 Only ever by name (invalidate_entry), and only from this module's thread. With the write-back cache, invalidating an
 inode's data deadlocks for good while it has dirty pages; invalidate_entry waits in the kernel for calls under way in
-that directory, so on the loop, which has to answer them, it would wait for itself.
+that directory, so on the loop, which has to answer them, it would wait for itself. Attributes alone, of the directory
+in which a name changed, are safe.
 """
 
 import logging
@@ -15,6 +16,7 @@ import trio
 from onitufs.model.ids import InodeNumber
 
 CAPACITY = 4096
+_ATTRIBUTES = None  # in place of a name: those of the inode itself
 
 log = logging.getLogger(__name__)
 
@@ -27,11 +29,16 @@ class Invalidator:
     """
 
     def __init__(
-        self, *, capacity: int = CAPACITY, invalidate: Callable[[int, bytes], None] = pyfuse3.invalidate_entry
+        self,
+        *,
+        capacity: int = CAPACITY,
+        invalidate: Callable[[int, bytes], None] = pyfuse3.invalidate_entry,
+        invalidate_attributes: Callable[[int], None] = lambda number: pyfuse3.invalidate_inode(number, attr_only=True),
     ) -> None:
         self._capacity = capacity
         self._invalidate = invalidate
-        self._names: dict[tuple[int, bytes], None] = {}
+        self._invalidate_attributes = invalidate_attributes
+        self._names: dict[tuple[int, bytes | None], None] = {}
         self._changed = threading.Condition()
         self._stopped = False
         self._under_way = False
@@ -53,6 +60,14 @@ class Invalidator:
             self._names[parent, name] = None
             self._changed.notify_all()
             return True
+
+    def changed(self, parent: InodeNumber, name: bytes) -> None:
+        """Soon, have the kernel ask again for this name, and for the directory's times. Also while the queue is full;
+        who makes many changes awaits `room` between them."""
+        with self._changed:
+            if not self._stopped:
+                self._names[parent, name] = self._names[parent, _ATTRIBUTES] = None
+                self._changed.notify_all()
 
     async def room(self) -> None:
         """Wait until the queue is not full."""
@@ -105,7 +120,10 @@ class Invalidator:
                 del self._names[parent, name]
                 self._under_way = True
             try:
-                self._invalidate(parent, name)
+                if name is _ATTRIBUTES:
+                    self._invalidate_attributes(parent)
+                else:
+                    self._invalidate(parent, name)
             except FileNotFoundError:
                 continue  # the kernel did not know it: nothing to drop
             except OSError as error:

@@ -11,7 +11,7 @@ import pyfuse3
 import trio
 
 from onitufs.model.errors import NoDaemon
-from onitufs.model.ids import InodeNumber
+from onitufs.model.ids import ROOT_INODE, InodeNumber
 
 from . import mount_points
 from .invalidation import Invalidator
@@ -99,6 +99,7 @@ class Mount:
         except RuntimeError:
             raise NoDaemon(f"{point}: cannot mount: {' '.join(said) or 'libfuse gives no reason'}") from None
         Mount._one = self
+        self._lookups = operations.lookups
         self._invalidator = Invalidator()
 
     async def serve(self, ready: Callable[[], None]) -> None:
@@ -106,11 +107,15 @@ class Mount:
 
         Cancelled: calls under way stay unanswered until the mount is closed, and then fail with ENOTCONN.
         """
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._answer, nursery.cancel_scope)
-            await trio.to_thread.run_sync(os.stat, self.point, abandon_on_cancel=True)
-            self._raise_background()
-            ready()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._answer, nursery.cancel_scope)
+                await trio.to_thread.run_sync(os.stat, self.point, abandon_on_cancel=True)
+                self._raise_background()
+                ready()
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(self._invalidator.close)
 
     async def _answer(self, scope: trio.CancelScope) -> None:
         self._scope = scope
@@ -129,14 +134,24 @@ class Mount:
             except OSError as error:
                 log.debug("%s stays as it is: %s", name, error)
 
-    def changed_outside(self, parent: InodeNumber, name: bytes) -> None:
-        """A name stands for something else now, and no call through the mount did it: have the kernel ask again."""
-        self._invalidator.invalidate_entry(parent, name)
-
     @property
     def asked_s(self) -> float:
         """When the kernel last asked for anything (monotonic; 0 before the first time)."""
         return self.turns.read_s if self.turns is not None else 0.0
+
+    def changed_outside(self, parent: InodeNumber, name: bytes) -> None:
+        """A name stands for something else now, no call through the mount did it, and it is committed: have the kernel
+        ask again, soon. Who makes many such changes awaits `room_to_tell` between them."""
+        if parent == ROOT_INODE or self._lookups.count(parent):  # else it knows nothing of this directory
+            self._invalidator.changed(parent, name)
+
+    async def room_to_tell(self) -> None:
+        """Wait until not many changes are still to be told to the kernel."""
+        await self._invalidator.room()
+
+    async def told(self) -> None:
+        """Wait until the kernel knows of every change so far."""
+        await self._invalidator.drained()
 
     async def unmount(self, *, force: bool = False) -> bool:
         """Unmount while serving, so that the kernel can hand over what it still holds; `serve` then returns.
@@ -171,8 +186,10 @@ class Mount:
         """End the session after `serve`; what is still mounted is detached and fails with ENOTCONN. Twice is fine."""
         if Mount._one is self:
             Mount._one = None
-            pyfuse3.close(unmount=True)
-            self._invalidator.close()
+            if self._invalidator.close(1.0):
+                pyfuse3.close(unmount=True)
+            else:  # its thread still sits in the kernel, in this session
+                mount_points.detach(self.point)
 
 
 @contextlib.contextmanager

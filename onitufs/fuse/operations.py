@@ -20,6 +20,8 @@ from .directories import Directories
 from .errnos import answering, unanswered
 from .inodes import Lookups, absent, attributes_of
 
+SMALL_BYTES = 1 << 20
+"""Up to so much is fetched whole by open(), and then read through the kernel's cache like any other file."""
 _NAME_MAX = 255
 _ABSENT = absent()
 _RENAME_FLAGS = pyfuse3.RENAME_EXCHANGE | pyfuse3.RENAME_NOREPLACE
@@ -189,16 +191,36 @@ class Operations(pyfuse3.Operations):
         write = truncate or flags & os.O_ACCMODE != os.O_RDONLY
         if truncate and self._catalog.full:
             await self._catalog.room()
-        if self.volume.is_overtaken(InodeNumber(inode)):
+        number, volume = InodeNumber(inode), self.volume
+        if volume.is_overtaken(number):
             raise errors.NoInode("other bytes have this name now")  # the kernel looks it up again
-        return FileInfo(
-            fh=self.volume.open(InodeNumber(inode), write=write, truncate=truncate),
-            keep_cache=True,  # an inode's bytes change through the kernel only; a remote edit has a new inode
-        )
+        handle = volume.open(number, write=write, truncate=truncate)
+        if not volume.is_here(handle) and not await self._fetched_if_small(handle):
+            if write:
+                volume.far.want(number)
+            # Readahead of bytes that may be long in coming would use up the kernel's few background requests.
+            return FileInfo(fh=handle, direct_io=True, keep_cache=False)
+        # An inode's bytes change through the kernel only; a remote edit has a new inode.
+        return FileInfo(fh=handle, keep_cache=True)
+
+    async def _fetched_if_small(self, handle: Handle) -> bool:
+        """Of a file whose bytes are absent: bring them, if they are few. Raises as Far.fetch_all; then it is closed."""
+        inode = self.volume.handles[handle].file.inode
+        if inode.size > SMALL_BYTES:
+            return False
+        try:
+            await self.volume.far.fetch_all(inode.number)
+        except BaseException:
+            self.volume.release(handle, seal=False)
+            raise
+        return self.volume.is_here(handle)
 
     @answering
     async def read(self, fh: int, off: int, size: int) -> bytes:
-        return self.volume.read(Handle(fh), off, size)
+        handle, volume = Handle(fh), self.volume
+        if volume.is_here(handle):
+            return volume.read(handle, off, size)
+        return await volume.read_absent(handle, off, size)
 
     @answering
     async def write(self, fh: int, off: int, buf: bytes) -> int:

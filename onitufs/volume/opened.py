@@ -14,7 +14,7 @@ Handle = NewType("Handle", int)
 class OpenFile:
     """One inode with at least one handle. All handles share its descriptor, so an O_TRUNC is seen by each.
 
-    `fd` is -1 as long as none of its bytes are here.
+    `fd` is -1 as long as its bytes are absent.
     """
 
     inode: Inode

@@ -19,7 +19,7 @@ from onitufs.model.source import Source
 from onitufs.model.versions import TRUNCATED
 
 from . import clock
-from .arrivals import Arrivals
+from .absence import UNDURABLE_BYTES, Absence, Far, Nowhere
 from .opened import Handle, HotMark, OpenFile, OpenHandle, Pinned
 from .restoring import Restoring
 from .space import Room, Space
@@ -28,12 +28,11 @@ from .tree import Changes
 QUIET_S = 2.0  # a late write is sealed after this long without another
 LONGEST_S = 60.0  # a file written without pause is sealed at least this often
 HOT_KEPT_S = 30.0
-UNDURABLE_BYTES = 64 << 20  # so much waits for a barrier at most (D5): another file's fsync waits for it as well
 
 log = logging.getLogger(__name__)
 
 
-class Volume(Arrivals, Restoring):
+class Volume(Absence, Restoring):
     """A Tree whose files have bytes. Plain methods never wait; the async ones say what they wait for."""
 
     def __init__(
@@ -48,8 +47,10 @@ class Volume(Arrivals, Restoring):
         super().__init__(catalog, owner=owner, now_ns=now_ns)
         self.content = content
         self.owner = owner
+        self.space = space
         self.overtaken: Callable[[FileId, InodeNumber], None] = lambda file, number: None
-        self._space = space
+        self.far: Far = Nowhere()
+        self._arrived = {}
         self._open: dict[InodeNumber, OpenFile] = {}
         self.handles: dict[Handle, OpenHandle] = {}
         self._next_handle = 1
@@ -70,7 +71,7 @@ class Volume(Arrivals, Restoring):
 
     def create(self, parent: InodeNumber, name: bytes, mode: int, uid: int, gid: int) -> tuple[Inode, Handle]:
         """A new regular file, open for writing. Raises Exists, NoEntry, NotDirectory, NameTooLong, NoSpace."""
-        self._space.need()
+        self.space.need()
         above = self._new_name(parent, name)
         content = ContentId(self.catalog.next_seq)
         fd = self.content.create(content)
@@ -92,7 +93,8 @@ class Volume(Arrivals, Restoring):
     def open(self, number: InodeNumber, *, write: bool, truncate: bool = False) -> Handle:
         """open(2) of a regular file. O_TRUNC is a new content file, so that sealed bytes stay as they are.
 
-        Raises NoInode, IsDirectory, NoSpace (to write), OSError.
+        If the bytes are absent, read() may be called only once is_here() says so. Raises NoInode, IsDirectory, NoSpace
+        (to write), OSError.
         """
         file = self._open.get(number)
         if file is None:
@@ -102,9 +104,7 @@ class Volume(Arrivals, Restoring):
             if inode.nlink == 0:
                 raise errors.NoInode(f"inode {number} was removed")
             if write and not truncate:
-                self._space.need()
-            if inode.absent and not truncate:
-                raise errors.ServiceError(f"the bytes of inode {number} are not here")
+                self.space.need()
             file = OpenFile(inode, -1 if inode.absent else self.content.open(inode.content))
             file.frozen = self._is_frozen(inode)
             self._open[number] = file
@@ -147,6 +147,9 @@ class Volume(Arrivals, Restoring):
     def _open_orphans(self) -> dict[ContentId, Inode]:
         return {file.inode.content: file.inode for file in self._open.values() if not file.inode.files}
 
+    def _opened(self, number: InodeNumber) -> OpenFile | None:
+        return self._open.get(number)
+
     def forget(self, number: InodeNumber) -> None:
         if number in self._open:
             self._forgotten.add(number)
@@ -159,17 +162,32 @@ class Volume(Arrivals, Restoring):
 
     # -- reading and writing -----------------------------------------------------------------------------------------
 
+    def is_here(self, handle: Handle) -> bool:
+        """Whether the file can be read by read(), else by read_absent()."""
+        return self.handles[handle].file.fd >= 0
+
     def read(self, handle: Handle, offset: int, length: int) -> bytes:
         """Up to `length` bytes; fewer only at the end of the file. Raises OSError."""
         return os.pread(self.handles[handle].file.fd, length, offset)
+
+    async def read_absent(self, handle: Handle, offset: int, length: int) -> bytes:
+        """The same, of a file whose bytes may not be here; they are fetched. Raises as Far.read."""
+        file = self.handles[handle].file
+        while file.fd < 0:
+            data = await self.far.read(file.inode.number, offset, length)
+            if data is not None:
+                return data
+        return os.pread(file.fd, length, offset)
 
     def settled_for_write(self, handle: Handle) -> bool:
         """Whether write() may be called now; else await make_writable() first (rule D2)."""
         return not self.handles[handle].file.frozen
 
     async def make_writable(self, handle: Handle) -> None:
-        """Wait until the file's hot mark is on disk. Raises OSError."""
-        await self._thaw(self.handles[handle].file)
+        """Wait until all bytes are here, and the file's hot mark is on disk. Raises as Far.fetch_all, and OSError."""
+        file = self.handles[handle].file
+        await self._bring(file.inode)
+        await self._thaw(file)
 
     async def _thaw(self, file: OpenFile) -> None:
         inode = file.inode
@@ -227,10 +245,14 @@ class Volume(Arrivals, Restoring):
             log.exception("cannot record that inode %d is incomplete", inode.number)
 
     async def truncate(self, number: InodeNumber, size: int) -> Inode:
-        """ftruncate(2), truncate(2). May wait for a hot mark. Raises NoEntry, NoSpace (growing), OSError."""
+        """ftruncate(2), truncate(2). May wait for a hot mark, and for absent bytes (see Far.fetch_all).
+
+        Raises NoEntry, NoSpace (growing), OSError."""
         inode = self.inode(number)
         if size > inode.size:
-            self._space.need()
+            self.space.need()
+        if size:
+            await self._bring(inode)
         handle = self.open(number, write=True)
         try:
             file = self.handles[handle].file
@@ -424,7 +446,7 @@ class Volume(Arrivals, Restoring):
         return file is not None and file.writers > 0
 
     def statfs(self) -> Room:
-        return self._space.room()
+        return self.space.room()
 
     # -- background ----------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,6 @@ Each line on standard input is a JSON command; each is answered by one JSON line
 mount answers. When standard input ends it unmounts and goes.
 """
 
-import contextlib
 import json
 import logging
 import os
@@ -23,7 +22,6 @@ from onitufs.catalog.store import Catalog
 from onitufs.content.files import ContentStore
 from onitufs.fuse import mounting
 from onitufs.fuse.errnos import answering, unanswered
-from onitufs.fuse.invalidation import Invalidator
 from onitufs.fuse.operations import Operations
 from onitufs.model.errors import OnituError
 from onitufs.model.ids import InodeNumber
@@ -115,10 +113,9 @@ async def _fail(error: Exception) -> None:
 class Commands:
     """What a test may ask for. Paths are relative to the mount."""
 
-    def __init__(self, operations: Planted, invalidator: Invalidator, mount: mounting.Mount) -> None:
+    def __init__(self, operations: Planted, mount: mounting.Mount) -> None:
         self.operations = operations
         self.volume = operations.volume
-        self.invalidator = invalidator
         self.mount = mount
 
     def _at(self, path: str) -> tuple[InodeNumber, bytes]:
@@ -134,16 +131,16 @@ class Commands:
         self.volume.release(handle)
         self.volume.rename(parent, b".arriving", parent, name)
         if tell:
-            assert self.invalidator.invalidate_entry(parent, name)
-            await self.invalidator.drained()
+            self.mount.changed_outside(parent, name)
+            await self.mount.told()
         return inode.number
 
     async def vanish(self, path: str, tell: bool) -> None:
         parent, name = self._at(path)
         self.volume.unlink(parent, name)
         if tell:
-            assert self.invalidator.invalidate_entry(parent, name)
-            await self.invalidator.drained()
+            self.mount.changed_outside(parent, name)
+            await self.mount.told()
 
     def waiting(self) -> int:
         return self.operations.waiting
@@ -236,17 +233,14 @@ async def main(state: Path, point: str, options: dict[str, Any]) -> None:
             await nursery.start(catalog.run)
             await nursery.start(volume.run)
             with mounting.mounted(operations, point, mounting.Options(**options)) as mount:
-                invalidator = Invalidator()
 
                 async def obey() -> None:
-                    await _obey(Commands(operations, invalidator, mount))
+                    await _obey(Commands(operations, mount))
                     await mount.unmount(force=True)
 
                 nursery.start_soon(obey)
                 await mount.serve(lambda: _say({"ready": os.getpid()}))
                 operations.answered.set()
-            with contextlib.suppress(RuntimeError):
-                await trio.to_thread.run_sync(invalidator.close)
             nursery.cancel_scope.cancel()
     finally:
         catalog.close()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from .calls import Mapping
+from .calls import Directory, Mapping
 from .expecting import fails
 from .mounted import Mounted, Watchdog
 
@@ -143,3 +143,34 @@ def test_a_hard_link_edited_by_one_name_breaks(mounted: Mounted) -> None:
     mounted.call("arrive", path="a", text="alone", tell=True)
     assert (mounted.root / "a").read_text() == "alone"
     assert (mounted.root / "b").read_text() == "both"
+
+
+def test_the_directory_shows_what_came_and_went(mounted: Mounted) -> None:
+    directory = mounted.root / "d"
+    directory.mkdir()
+    (directory / "one").write_text("1")
+    before = directory.stat().st_mtime_ns
+    assert directory.stat().st_mtime_ns == before
+    mounted.call("arrive", path="d/two", text="2", tell=True)
+    assert sorted(os.listdir(directory)) == ["one", "two"]
+    assert directory.stat().st_mtime_ns > before
+    mounted.call("vanish", path="d/one", tell=True)
+    assert os.listdir(directory) == ["two"]
+
+
+def test_a_listing_that_is_open_meanwhile(mounted: Mounted) -> None:
+    """What stays is given once; what comes and goes may be seen or not."""
+    directory = mounted.root / "d"
+    directory.mkdir()
+    for number in range(2000):
+        (directory / f"stays{number:04}").touch()
+        (directory / f"goes{number:04}").touch()
+    listing = Directory(directory)
+    names = [name for name in (listing.read() for _ in range(100)) if name is not None]
+    for number in range(0, 2000, 40):
+        mounted.call("arrive", path=f"d/comes{number:04}", text="x", tell=True)
+        mounted.call("vanish", path=f"d/goes{number:04}", tell=True)
+    names += listing.rest()
+    listing.close()
+    assert len(names) == len(set(names))
+    assert {name for name in names if name.startswith(b"stays")} == {b"stays%04d" % n for n in range(2000)}

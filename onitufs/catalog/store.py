@@ -71,6 +71,7 @@ class Catalog:
         self._fold_ended = trio.Event()
         self._fold_error: OSError | None = None
         self._one_fold = trio.Lock()
+        self._one_collect = trio.Lock()
         self._settle = False  # the next barrier is to leave nothing in the journal alone
         self._barriers = Rounds(lambda: journal.last_seq, self._barrier_round)
         self._syncs = Rounds(lambda: journal.last_seq, self._sync_round)
@@ -325,7 +326,8 @@ class Catalog:
 
     async def collect(self) -> None:
         """Unlink the content that durable records let go of (D6). Cancelled: the rest is found by a later scan."""
-        await self._in_thread(self._content.collect_through, self.durable_seq)
+        async with self._one_collect:
+            await self._in_thread(self._content.collect_through, self.durable_seq)
 
     def close(self) -> None:
         """Barrier, fold, unlock; nothing else may be running. Blocks. Idempotent. Raises OSError, unlocked all the same

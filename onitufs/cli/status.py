@@ -45,6 +45,7 @@ def lines(status: Mapping[str, Any]) -> Iterator[str]:
     yield f"{show.text(status, 'name')} at {show.text(status, 'mount')}, from {show.text(status, 'setup')}"
     if files.get("only_here"):
         yield f"{show.files(files['only_here'])} only here: no rule names an entry for them"
+    yield from _store(status.get("store", {}))
     if entries := status.get("entries"):
         yield from show.table([_entry(entry) for entry in entries])
     for entry in entries or []:
@@ -52,6 +53,20 @@ def lines(status: Mapping[str, Any]) -> Iterator[str]:
             yield f"{show.text(entry, 'name')}: {show.text(entry, 'message')}{_remedy(entry)}"
     for failure in status.get("failures", []):
         yield f"{show.path(failure)} on {show.text(failure, 'entry')}: {show.text(failure, 'reason')}{_remedy(failure)}"
+
+
+def _store(store: Mapping[str, Any]) -> Iterator[str]:
+    """What the local store takes, where somebody may want to know."""
+    facts = []
+    if store.get("quota") is not None:
+        taken = show.size(store.get("bytes")) or "measuring"
+        facts.append(f"{taken} of {show.size(store['quota'])}")
+    if (history := store.get("history", {})).get("versions"):
+        facts.append(
+            f"{show.count(history['versions'], 'version', 'versions')} in history, {show.size(history['bytes'])}"
+        )
+    if facts:
+        yield f"local store: {'; '.join(facts)}"
 
 
 def _entry(entry: Mapping[str, Any]) -> list[str]:

@@ -17,6 +17,7 @@ from threading import Lock
 from onitufs.model.ids import ContentId, Seq
 
 from .side import Snapshot
+from .usage import Usage, cost
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ class ContentStore:
         self._bytes_sealed = 0  # written by the loop only
         self._bytes_synced = 0  # written by the barrier's thread only
         self._newest_shard = 0
+        self.usage = Usage(directory, lambda content: content >> SHARD_BITS)
         self._readers: dict[ContentId, list[Snapshot]] = {}
         self._readers_lock = Lock()
 
@@ -85,6 +87,7 @@ class ContentStore:
             os.mkdir(name.partition("/")[0], 0o700, dir_fd=self._dir)
             self._gained.append(_ROOT)
             fd = os.open(name, _CREATE, 0o600, dir_fd=self._dir)
+        self.usage.made(content)
         shard = content >> SHARD_BITS
         if shard != self._last_gained:
             self._last_gained = shard
@@ -105,6 +108,15 @@ class ContentStore:
         """Record `seq` named this content for the last time: it is unlinked once that record is on disk (D6)."""
         self._gone[content] = seq
         self._let_go.append((seq, content))
+
+    def new_bytes(self) -> int:
+        """What content takes that was made in this run and not sealed yet."""
+        total = 0
+        for content in self.usage.new:
+            with contextlib.suppress(FileNotFoundError):
+                found = os.stat(_name(content), dir_fd=self._dir)
+                total += cost(found.st_size, found.st_blocks)
+        return total
 
     @property
     def undurable_bytes(self) -> int:
@@ -262,6 +274,8 @@ class ContentStore:
         while self._let_go and self._let_go[0][0] <= seq:
             _, content = self._let_go.popleft()
             with contextlib.suppress(FileNotFoundError):
+                found = os.stat(_name(content), dir_fd=self._dir)
+                self.usage.unlinked(content, found.st_size, found.st_blocks)
                 os.unlink(_name(content), dir_fd=self._dir)
             self._unlinked.append(content)
             shards.add(content >> SHARD_BITS)

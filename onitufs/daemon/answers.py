@@ -105,7 +105,12 @@ class Answers:
 
     def _store(self) -> Answer:
         history = self._volume.history
-        return {"history": {"versions": history.versions, "bytes": history.bytes}}
+        usage, quota = self._volume.content.usage, self._volume.space.quota
+        return {
+            "bytes": usage.bytes if usage.known else None,
+            "quota": quota,
+            "history": {"versions": history.versions, "bytes": history.bytes},
+        }
 
     def _pending(self) -> int:
         return self._volume.unsettled or (0 if self._placing.idle else 1)

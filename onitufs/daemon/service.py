@@ -20,7 +20,7 @@ class Service(Protocol):
         name, setup, mount, state, pid, version, since;
         verdict: "safe" | "pending" | "failing" | "needs-person";
         files: {all, directories, placed, pending, failing, only_here, bytes_pending};
-        store: {history: {versions, bytes}};
+        store: {bytes (null: not known, which it is only under a quota), quota, history: {versions, bytes}};
         entries: as `entries()`;
         failures: up to 100 of {path, entry, reason, remedy, since}.
         """

@@ -183,7 +183,8 @@ class Operations(pyfuse3.Operations):
             # The kernel's negative entry is older than the file. Told so, it looks again, checks the caller's rights
             # on what it finds, and opens that.
             raise errors.NoInode("the file has arrived meanwhile") from None
-        return FileInfo(fh=handle, keep_cache=True), self._given(inode)
+        through = self.volume.handles[handle].through
+        return FileInfo(fh=handle, direct_io=through, keep_cache=True), self._given(inode)
 
     @answering
     async def open(self, inode: int, flags: int, ctx: RequestContext) -> FileInfo:
@@ -201,7 +202,7 @@ class Operations(pyfuse3.Operations):
             # Readahead of bytes that may be long in coming would use up the kernel's few background requests.
             return FileInfo(fh=handle, direct_io=True, keep_cache=False)
         # An inode's bytes change through the kernel only; a remote edit has a new inode.
-        return FileInfo(fh=handle, keep_cache=True)
+        return FileInfo(fh=handle, direct_io=volume.handles[handle].through, keep_cache=True)
 
     async def _fetched_if_small(self, handle: Handle) -> bool:
         """Of a file whose bytes are absent: bring them, if they are few. Raises as Far.fetch_all; then it is closed."""

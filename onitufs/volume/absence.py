@@ -12,6 +12,7 @@ from typing import Protocol
 from onitufs.catalog import keys
 from onitufs.catalog.records import pack_value
 from onitufs.content.files import ContentStore
+from onitufs.content.usage import cost
 from onitufs.model.errors import NoInode, ServiceError
 from onitufs.model.files import Inode
 from onitufs.model.ids import ContentId, GenerationId, InodeNumber, Seq
@@ -126,6 +127,7 @@ class Absence(Arrivals):
             self.abandon(content)
             raise
         self.content.sealed(content, seq, found.st_size)
+        self.content.usage.sealed(content, 0, cost(found.st_size, found.st_blocks))
         while self._arrived and next(iter(self._arrived.values())) <= self.catalog.durable_seq:
             del self._arrived[next(iter(self._arrived))]
         self._arrived.pop(number, None)  # so that the oldest stay first

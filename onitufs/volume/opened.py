@@ -26,12 +26,14 @@ class OpenFile:
     flushed: bool = False  # a FLUSH came since it was opened: later WRITEs are an mmap's, nobody will flush them
     dirty_since_s: float = 0.0  # monotonic
     written_s: float = 0.0  # monotonic
+    late: bool = False  # the kernel may bring bytes of which programs were told that they are written
 
 
 @dataclass(slots=True, eq=False)
 class OpenHandle:
     file: OpenFile
     writable: bool
+    through: bool = False  # write() comes here at once, so that it can fail when there is no room
 
 
 @dataclass(slots=True, eq=False)

@@ -12,6 +12,7 @@ from onitufs.catalog import keys
 from onitufs.catalog.records import pack_inode
 from onitufs.catalog.store import Catalog
 from onitufs.content.files import ContentStore
+from onitufs.content.usage import cost
 from onitufs.model import errors
 from onitufs.model.files import Inode, Kind
 from onitufs.model.ids import ContentId, FileId, GenerationId, InodeNumber, Seq
@@ -51,6 +52,7 @@ class Volume(Absence, Restoring):
         self.overtaken: Callable[[FileId, InodeNumber], None] = lambda file, number: None
         self.far: Far = Nowhere()
         self._arrived = {}
+        space.used = self._used
         self._open: dict[InodeNumber, OpenFile] = {}
         self.handles: dict[Handle, OpenHandle] = {}
         self._next_handle = 1
@@ -121,13 +123,16 @@ class Volume(Absence, Restoring):
         handle = Handle(self._next_handle)
         self._next_handle += 1
         file.handles += 1
+        through = False
         if writable:
+            through = self.space.tight
+            file.late |= not through
             file.writers += 1
             file.flushed = False
             mark = self._hot.get(file.inode.number)
             if mark is not None:
                 mark.left_s = None
-        self.handles[handle] = OpenHandle(file, writable)
+        self.handles[handle] = OpenHandle(file, writable, through)
         return handle
 
     def _is_open(self, number: InodeNumber) -> bool:
@@ -200,9 +205,12 @@ class Volume(Absence, Restoring):
                 file.frozen = False
 
     def write(self, handle: Handle, offset: int, data: bytes) -> int:
-        """Write all of `data`. The file must be settled for writing. A failure marks the file incomplete. OSError."""
+        """Write all of `data`. The file must be settled for writing. Raises NoSpace, OSError; if programs may have been
+        told already that these bytes are written, that marks the file incomplete."""
         file = self.handles[handle].file
         inode = file.inode
+        if offset + len(data) > inode.blocks << 9:  # beyond what is known to be allocated
+            self._need_room(file, offset, len(data))
         if not file.dirty:
             self._begin_dirty(file)
         for reader in self.content.readers(inode.content):
@@ -218,6 +226,17 @@ class Volume(Absence, Restoring):
         inode.mtime_ns = inode.ctime_ns = self.now_ns()
         file.written_s = time.monotonic()
         return done
+
+    def _need_room(self, file: OpenFile, offset: int, length: int) -> None:
+        if not self.space.take(length, late=file.late) and not _is_allocated(file.fd, offset, offset + length):
+            if file.late and not file.inode.incomplete:
+                self._mark_incomplete(file.inode)
+            raise errors.NoSpace("there is no room for more")
+
+    def _used(self) -> int:
+        usage = self.content.usage
+        grown = (_unsealed(file) for file in self._open.values() if file.dirty and file.inode.content not in usage.new)
+        return usage.bytes + self.content.new_bytes() + sum(grown)
 
     def _begin_dirty(self, file: OpenFile) -> None:
         """Bytes are about to differ from the sealed generation: keep that one for transfers which still want it."""
@@ -320,6 +339,7 @@ class Volume(Absence, Restoring):
             del self._overtaken[inode.number]
         found = os.fstat(file.fd)
         seq = self.catalog.next_seq
+        before = cost(inode.sealed_size, inode.blocks)
         inode.size = inode.sealed_size = found.st_size
         inode.blocks = found.st_blocks
         inode.generation, inode.sealed_mtime_ns = GenerationId(seq), inode.mtime_ns
@@ -332,6 +352,7 @@ class Volume(Absence, Restoring):
             self.mark(changes, name, "content")
         self._commit(changes, inode)
         self.content.sealed(inode.content, seq, found.st_size)
+        self.content.usage.sealed(inode.content, before, cost(found.st_size, found.st_blocks))
         if self.content.undurable_bytes > UNDURABLE_BYTES:
             self.catalog.request_barrier()
         file.dirty, file.frozen = False, not hot
@@ -553,3 +574,13 @@ class Volume(Absence, Restoring):
 def _close_fd(fd: int) -> None:
     if fd >= 0:
         os.close(fd)
+
+
+def _is_allocated(fd: int, offset: int, end: int) -> bool:
+    return end <= os.fstat(fd).st_size and os.lseek(fd, offset, os.SEEK_HOLE) >= end
+
+
+def _unsealed(file: OpenFile) -> int:
+    """Bytes that a file takes more than at its last seal."""
+    found = os.fstat(file.fd)
+    return cost(found.st_size, found.st_blocks) - cost(file.inode.sealed_size, file.inode.blocks)

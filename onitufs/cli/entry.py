@@ -2,7 +2,7 @@
 
 from .lazy import LazyGroup
 
-HELP = """List, pause and resume entries.
+HELP = """List, pause, resume and empty entries.
 
 \b
 Examples:
@@ -12,7 +12,7 @@ Examples:
 
 command = LazyGroup(
     name="entry",
-    modules={"list": "entry_list", "pause": "entry_pause", "resume": "entry_resume"},
+    modules={"list": "entry_list", "pause": "entry_pause", "resume": "entry_resume", "drain": "entry_drain"},
     help=HELP,
-    short_help="List, pause and resume entries.",
+    short_help="List, pause, resume and empty entries.",
 )

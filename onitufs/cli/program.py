@@ -19,6 +19,7 @@ COMMANDS = {
     "explain": "explain",
     "wait": "wait",
     "entry": "entry",
+    "plan": "plan",
     "scrub": "scrub",
     "conflicts": "conflicts",
     "events": "events",

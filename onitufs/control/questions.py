@@ -95,6 +95,7 @@ ONE_ANSWER: dict[str, Callable[[Service, Arguments], Answer | Awaitable[Answer]]
     "resume": lambda service, given: service.resume(given.needed_text("entry")),
     "conflicts": lambda service, _: service.conflicts(),
     "resolve": lambda service, given: service.resolve(given.needed_path(), given.keep()),
+    "stop_draining": lambda service, given: service.stop_draining(given.needed_text("entry")),
     "stop": lambda service, given: service.stop(given.seconds("timeout_s"), given.flag("now")),
     "log": _log,
 }
@@ -104,5 +105,7 @@ MANY_ANSWERS: dict[str, Callable[[Service, Arguments], AsyncIterator[Answer]]] =
     "history": lambda service, given: service.history(given.needed_path()),
     "restore": lambda service, given: service.restore(given.needed_path(), given.text("rev"), given.path("to")),
     "scrub": lambda service, given: service.scrub(given.text("entry")),
+    "plan": lambda service, given: service.plan(given.text("setup"), given.flag("apply"), given.flag("force")),
+    "drain": lambda service, given: service.drain(given.needed_text("entry"), given.flag("local")),
     "events": lambda service, given: service.events(given.size("recent") or 0, given.flag("follow")),
 }

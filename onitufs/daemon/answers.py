@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import trio
 
@@ -18,10 +19,12 @@ from onitufs.model.ids import ROOT_FILE, ROOT_INODE, EntryName, FileId, InodeNum
 from onitufs.model.verdicts import Subject, Verdict
 
 from .choosing import Choosing
+from .draining import Draining
 from .past import Past
 from .placing import Placing
 from .scrubbing import scrub
 from .service import Answer, Keep
+from .setups import Setups
 from .telling import moment as _time
 from .telling import path_fields as _path
 
@@ -53,6 +56,8 @@ class Answers:
         pause: Callable[[EntryName, bool], None],
         mode: Callable[[EntryName], str],
         choosing: Choosing,
+        setups: Setups,
+        draining: Draining,
     ) -> None:
         self._identity = identity
         self._placing = placing
@@ -63,6 +68,8 @@ class Answers:
         self._pause = pause
         self._mode = mode
         self._choosing = choosing
+        self._setups = setups
+        self._draining = draining
 
     # -- the whole ---------------------------------------------------------------------------------------------------
 
@@ -152,6 +159,7 @@ class Answers:
             "driver": plug.driver.name,
             "mode": self._mode(name),
             "health": health.state,
+            "draining": self._draining.concerns(name),
             "since": _time(int(health.since * 1e9)),
             "message": health.message,
             "remedy": health.remedy,
@@ -334,6 +342,18 @@ class Answers:
 
     def events(self, recent: int, follow: bool) -> AsyncIterator[Answer]:
         return self._placing.events.follow(recent, go_on=follow)
+
+    def plan(self, path: str | None, apply: bool, force: bool) -> AsyncIterator[Answer]:
+        return self._setups.plan(None if path is None else Path(path), apply=apply, force=force)
+
+    def drain(self, entry: str, local: bool) -> AsyncIterator[Answer]:
+        self._plug(entry)
+        return self._draining.drain(EntryName(entry), local=local)
+
+    def stop_draining(self, entry: str) -> Answer:
+        plug = self._plug(entry)
+        self._draining.stop(EntryName(entry))
+        return self._entry(EntryName(entry), plug)
 
     async def stop(self, timeout_s: float | None, now: bool) -> Answer:
         return await self._stop(timeout_s, now)

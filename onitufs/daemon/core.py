@@ -19,14 +19,11 @@ from typing import Protocol
 
 import trio
 
-from onitufs.catalog import keys
-from onitufs.catalog.records import pack_value
 from onitufs.catalog.store import Catalog
 from onitufs.content.files import ContentStore
 from onitufs.fuse import mounting
 from onitufs.fuse.operations import Operations
-from onitufs.model.errors import OnituError
-from onitufs.setup import Setup, load
+from onitufs.setup import Setup
 from onitufs.volume import Volume
 from onitufs.volume.space import Space
 from onitufs.volume.strays import remove_strays
@@ -34,10 +31,12 @@ from onitufs.volume.strays import remove_strays
 from . import aging
 from .answers import Answers, Identity
 from .choosing import Choosing
+from .draining import Draining
 from .entries import Entries
 from .options import MountOptions
 from .past import Past
 from .service import Answer, Service
+from .setups import Setups
 
 SWITCH_S = (
     0.0005  # a program's call waits so long at most for an entry's thread that computes; Python's default is 5 ms
@@ -125,6 +124,7 @@ class _Daemon:
         self._volume = volume
         self._catalog = volume.catalog
         self._entries = Entries(volume, state / "entries")
+        self._setups = Setups(setup, self._entries, volume)
         self._linger_s = LINGER_S
         self._hurried = False  # somebody waits until everything is placed
 
@@ -133,12 +133,12 @@ class _Daemon:
             await nursery.start(self._catalog.run)
             await nursery.start(self._volume.run)
             nursery.start_soon(remove_strays, self._catalog, self._volume.content, self._catalog.next_seq)
+            await self._setups.begin()
             placing = self._placing = self._entries.placing(self._setup)
             self._volume.changed = placing.changed
             self._volume.subtree_changed = placing.subtree_changed
             self._volume.rename_matters = placing.rename_matters
             self._catalog.on_durable = placing.durable
-            self._note_rules()
             nursery.start_soon(aging.let_go_in_time, self._volume, placing.rest_s)
             self._volume.far = placing.fetcher
             await nursery.start(placing.fetcher.run)
@@ -151,6 +151,7 @@ class _Daemon:
                 placing.pace = self._pace
                 await nursery.start(partial(serve, self._service(), state=str(self._state)))
                 await nursery.start(self._heed_signals)
+                nursery.start_soon(self._setups.run)
                 await mount.serve(ready)
             await self._linger()
             _end_at_the_latest()
@@ -189,41 +190,19 @@ class _Daemon:
             stop=self._stop,
             pause=self._entries.remember_pause,
             mode=self._entries.mode,
+            setups=self._setups,
+            draining=Draining(self._entries, self._setups),
             choosing=Choosing(self._placing, self._mount.changed_outside),
         )
 
-    # -- the setup -----------------------------------------------------------------------------------------------------
-
-    def _note_rules(self) -> None:
-        """If the setup says something else than at the last start, everything is to be asked again."""
-        aging.follow(self._setup, self._volume)
-        key, now = keys.meta("rules"), pack_value(self._setup.fingerprint())
-        before = self._catalog.get(key)
-        if before == now:
-            return
-        self._catalog.commit({key: now})
-        if before is not None:
-            log.info("the setup has changed: every file is looked at again")
-            self._placing.ask_tree()
-
-    def _reload(self) -> None:
-        """SIGHUP: read the setup again. A wrong one changes nothing."""
-        try:
-            setup = load(self._setup.path)
-            self._entries.change(setup)
-        except OnituError as error:
-            log.error("the setup was not read again", extra={"why": str(error)})  # noqa: TRY400  one line is enough
-            return
-        self._setup = setup
-        self._note_rules()
-        log.info("the setup was read again")
+    # -- signals -------------------------------------------------------------------------------------------------------
 
     async def _heed_signals(self, *, task_status: trio.TaskStatus[None]) -> None:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             task_status.started()
             async for number in signals:
                 if number == signal.SIGHUP:
-                    self._reload()
+                    await self._setups.reload()
                     continue
                 log.info("ending", extra={"signal": signal.Signals(number).name})
                 self._linger_s = 0

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from onitufs.drivers.registry import ManifestedDriver, Registry
 from onitufs.model.errors import SetupError
 from onitufs.model.ids import EntryName, FileId
 from onitufs.model.orders import Put
+from onitufs.model.rules import Match, Rule
 from onitufs.model.source import Source
 from onitufs.model.state import Abilities
 from onitufs.referee.rules import Rulebook
@@ -38,20 +40,26 @@ class _Running:
 
 
 class Entries:
-    """Keeps one Plug running for each entry that the setup names. `work`: private directories of the entries."""
+    """Keeps one Plug running for each entry that the setup names. `work`: private directories of the entries.
+
+    `drained`: those that are being emptied. `joined`: what placing() made.
+    """
+
+    joined: Placing
 
     def __init__(self, volume: Volume, work: Path) -> None:
         self._volume = volume
         self._catalog = volume.catalog
         self._work = work
+        self.drained: frozenset[EntryName] = frozenset()
         self._registry = Registry()
         self._running: dict[EntryName, _Running] = {}
         self._nursery: trio.Nursery | None = None
 
     def placing(self, setup: Setup) -> Placing:
         """What joins the volume with the entries of this setup. Raises SetupError for options that a driver refuses."""
-        facts = Facts(self._volume, Placements(self._catalog), _rulebook(setup), {}, Memory())
-        self._placing = Placing(facts, {})
+        facts = Facts(self._volume, Placements(self._catalog), rulebook(setup, self.drained), {}, Memory())
+        self.joined = self._placing = Placing(facts, {})
         self.change(setup)
         return self._placing
 
@@ -73,7 +81,7 @@ class Entries:
         Raises SetupError, and then nothing has changed.
         """
         ready = {wanted.name: self._read(wanted, setup) for wanted in setup.entries}
-        rulebook = _rulebook(setup)
+        rules = rulebook(setup, self.drained)
         plugs: dict[EntryName, Plug] = {}
         for wanted in setup.entries:
             known = self._running.get(wanted.name)
@@ -83,11 +91,25 @@ class Entries:
                 known = self._start(wanted, *ready[wanted.name])
             plugs[wanted.name] = known.plug
         for name in self._running.keys() - plugs.keys():
-            self._stop(self._running.pop(name))
+            self.end(name)
         facts = self._placing.facts
-        facts.rulebook = rulebook
+        facts.rulebook = rules
         facts.entries = {wanted.name: _abilities(ready[wanted.name][0]) for wanted in setup.entries if wanted.writable}
         self._placing.plugs = plugs
+
+    def use_rules(self, setup: Setup) -> None:
+        """The rules of the setup in force, after `drained` has changed."""
+        self._placing.facts.rulebook = rulebook(setup, self.drained)
+
+    def abilities(self, setup: Setup) -> dict[EntryName, Abilities]:
+        """What the entries that a setup names for writing can keep. Raises SetupError, as change() would."""
+        ready = {wanted.name: self._read(wanted, setup)[0] for wanted in setup.entries}
+        return {wanted.name: _abilities(ready[wanted.name]) for wanted in setup.entries if wanted.writable}
+
+    def end(self, name: EntryName) -> None:
+        """Stop an entry that is no more."""
+        self._stop(self._running.pop(name))
+        self._placing.plugs = {other: plug for other, plug in self._placing.plugs.items() if other != name}
 
     def _read(self, wanted: EntrySetup, setup: Setup) -> tuple[ManifestedDriver, Any]:
         at = f"{setup.path.name}: entries.{wanted.name}"
@@ -155,10 +177,16 @@ class Entries:
         self._remember("paused", name, paused)
 
 
-def _rulebook(setup: Setup) -> Rulebook:
+def rulebook(setup: Setup, drained: Collection[EntryName] = ()) -> Rulebook:
+    """The rules of a setup and, for each entry that is `drained`, one more that bans it."""
+    emptied = [
+        Rule(match=Match(), ban=(entry.name,), source=f"entry drain {entry.name}")
+        for entry in setup.entries
+        if entry.name in drained
+    ]
     writable = [entry.name for entry in setup.entries if entry.writable]
     read_only = [entry.name for entry in setup.entries if not entry.writable]
-    return Rulebook(setup.rules, writable, setup.never, read_only=read_only)
+    return Rulebook((*setup.rules, *emptied), writable, setup.never, read_only=read_only)
 
 
 def _abilities(driver: ManifestedDriver) -> Abilities:

@@ -101,6 +101,7 @@ class Facts:
             generation=GenerationId(0) if name.kind is Kind.DIRECTORY else inode.generation,
             durable=self.is_durable(file, inode),
             complete=not inode.incomplete,
+            absent=inode.absent,
             size=inode.sealed_size,
             mtime_ns=inode.mtime_ns,
             mode=inode.mode & 0o7777,

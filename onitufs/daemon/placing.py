@@ -95,6 +95,7 @@ class Placing:
         self.fetcher = Fetcher(facts.volume, Holders(facts.placements, lambda: self.plugs))
         self.bringing = Bringing(facts.volume, self.fetcher, self.ask)
         self.bringing.on_room = self.has_room
+        self.held = False  # nobody is asked about and nothing ordered, for a moment
         self._fresh: dict[FileId, None] = {}  # changed in the mount, still being gathered
         self._first_fresh_s = self._last_fresh_s = 0.0
         self._to_ask: dict[FileId, bool] = {}  # whether it is to be told as an event that it changed in the mount
@@ -291,7 +292,7 @@ class Placing:
             self._wake = trio.Event()
             self._take_fresh()
             began_s = trio.current_time()
-            if self._ask_some() or self._sweep_some() or self._walk_some():
+            if not self.held and (self._ask_some() or self._sweep_some() or self._walk_some()):
                 await trio.sleep(self.pace(trio.current_time() - began_s))
                 continue
             with trio.move_on_after(self._next_s()):

@@ -28,7 +28,7 @@ class Service(Protocol):
 
     def entries(self) -> list[Answer]:
         """Each: name, driver, mode, health ("up"|"degraded"|"auth-needed"|"full"|"suspended"|"paused"), since,
-        message, remedy, queued, running: [{path, what, bytes, of, bytes_per_s}]."""
+        draining, message, remedy, queued, running: [{path, what, bytes, of, bytes_per_s}]."""
         ...
 
     def whereis(self, path: bytes) -> Answer:
@@ -104,6 +104,29 @@ class Service(Protocol):
         A directory: the newest version of each file deleted below whose name is free. Yields {path, rev, size, of}.
         Raises NoSuchPath.
         """
+        ...
+
+    def plan(self, path: str | None, apply: bool, force: bool) -> AsyncIterator[Answer]:
+        """What the setup at `path` (None: the mounted one, as it is on disk now) would make of the files there are.
+
+        Yields {looked_at, of} now and then, and last {done: true, applied, setup, files, entries, only_here, missing,
+        rules}. entries: [{name, state ("kept"|"new"|"gone"), renamed_from, copied, moved, trashed, found, left, last,
+        cannot}], see referee/planning.py; each of these, only_here and missing: {files, bytes, examples: [{path}]}.
+        rules: [{source, covers: how many files and directories}]. With `apply` it is put in force, and what was found
+        where the rules do not want it is taken away. Raises SetupError, NotPossible (`force` is for last copies).
+        """
+        ...
+
+    def drain(self, entry: str, local: bool) -> AsyncIterator[Answer]:
+        """Empty an entry. Goes on if the client leaves, and over restarts.
+
+        Yields {left, of, health, message, remedy} now and then, and last {done, entry, left}. Raises NoSuchPath;
+        NotPossible if files would have too few copies and may not be kept here (`local`) instead.
+        """
+        ...
+
+    def stop_draining(self, entry: str) -> Answer:
+        """Place files on the entry again. Raises NoSuchPath."""
         ...
 
     async def stop(self, timeout_s: float | None, now: bool) -> Answer:

@@ -73,6 +73,7 @@ class FileState:
 
     `generation`: of a file the last sealed one, 0 if there is none; of a symlink what its inode says, never 0; of a
     directory 0.
+    `absent`: not all bytes of the generation are here.
     `durable`: the generation (of the rest: the name) would survive a power cut. `complete`: no failed write-back left
     holes. `size` and `mtime_ns` belong to the generation, unless times were set since without a write.
     `place`: where it stands in the mount, None if dead (or the root). `depth`: directories above it, 0 in the root.
@@ -87,6 +88,7 @@ class FileState:
     generation: GenerationId = GenerationId(0)
     durable: bool = True
     complete: bool = True
+    absent: bool = False
     size: int = 0
     mtime_ns: int = 0
     mode: int = 0

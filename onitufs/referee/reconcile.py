@@ -24,6 +24,8 @@ from onitufs.model.state import Decision, EntryView, FileState, Occupant
 SETTLE_S = 2.0
 """How long a name rests before its Copies are moved or deleted."""
 
+ONLY_THERE = "not taken away: its bytes are nowhere else, and no rule names another entry for it"
+
 _PERMISSIONS = 0o777
 
 
@@ -73,7 +75,7 @@ def required_entries(state: FileState) -> tuple[EntryName, ...]:
     """
     if not state.alive or state.verdict is None or state.place is None or state.kind is Kind.SPECIAL:
         return ()
-    able = [name for name in state.verdict.targets if _can_hold(state, state.views.get(name))]
+    able = [name for name in state.verdict.targets if can_hold(state, state.views.get(name))]
     if state.verdict.copies is None:
         return tuple(able)
     held_first = sorted(able, key=lambda name: state.views[name].copy is None)
@@ -111,10 +113,22 @@ def is_current(state: FileState, copy: Copy) -> bool:
 
 
 def may_drop(state: FileState, copy: Copy, required: tuple[EntryName, ...]) -> bool:
-    """Whether a living file's Copy, where the rules do not want it, may go: no bytes are lost with it."""
+    """Whether a living file's Copy, where the rules do not want it, may go: no bytes are lost with it.
+
+    Of a file whose bytes are not here, another entry has to hold them that is to go on holding them.
+    """
     if state.kind is Kind.DIRECTORY or copy.generation == 0:
         return True
+    if state.absent and is_current(state, copy) and not _is_held_elsewhere(state, copy, required):
+        return False
     return _may_be_put(state) and all(_holds_for_sure(state, state.views[name]) for name in required)
+
+
+def _is_held_elsewhere(state: FileState, copy: Copy, required: tuple[EntryName, ...]) -> bool:
+    return any(
+        view.ours and view.entry != copy.entry and is_wanted(state, view, required) and _holds_for_sure(state, view)
+        for view in state.views.values()
+    )
 
 
 def is_wanted(state: FileState, view: EntryView, required: tuple[EntryName, ...]) -> bool:
@@ -132,7 +146,8 @@ def _holds_for_sure(state: FileState, view: EntryView) -> bool:
     return view.copy is not None and is_current(state, view.copy) and not view.running
 
 
-def _can_hold(state: FileState, view: EntryView | None) -> bool:
+def can_hold(state: FileState, view: EntryView | None) -> bool:
+    """Whether an entry can have such a thing at all."""
     if view is None or not view.ours:
         return False
     return state.kind is not Kind.SYMLINK or (view.abilities.symlinks and stays_inside(state.target, state.depth))
@@ -253,7 +268,9 @@ def _take_away(
     if rests_in_s > 0:
         return _Step(wait_s=rests_in_s)
     if state.alive and not may_drop(state, copy, required):
-        return _park(view, copy) if view.in_the_way else _withheld(state)
+        if view.in_the_way:
+            return _park(view, copy)
+        return _Step(problem=ONLY_THERE) if state.absent and not required else _withheld(state)
     return _Step(order=Delete(entry=view.entry, file=state.file, copy=copy))
 
 

@@ -1,0 +1,37 @@
+"""An entry that got another name: what is known of the old name becomes what is known of the new one."""
+
+import logging
+from dataclasses import replace
+
+from onitufs.catalog import keys
+from onitufs.catalog.store import Catalog
+from onitufs.model.ids import EntryName
+from onitufs.volume.placements import Placements
+from onitufs.volume.tree import Changes
+
+SLICE = 200
+
+log = logging.getLogger(__name__)
+
+
+async def rename_entry(catalog: Catalog, placements: Placements, old: EntryName, new: EntryName) -> None:
+    """Nothing may be ordered of either meanwhile. Interrupted, it goes on when it is called again. Raises OSError."""
+    while rows := placements.on(old, limit=SLICE):
+        changes: Changes = {key: None for key, _ in rows}
+        copies = [copy for _, file in rows if (copy := placements.get(file, old)) is not None]
+        placements.write(changes, removed=copies, put=[replace(copy, entry=new) for copy in copies])
+        catalog.commit(changes)
+        await catalog.room()
+    prefix, length = keys.intents(old), len(keys.intents(old))
+    while intents := catalog.scan(prefix, limit=SLICE):
+        changes = {key: None for key, _ in intents}
+        changes |= {keys.intents(new) + key[length:]: value for key, value in intents}
+        catalog.commit(changes)
+        await catalog.room()
+    ending = f":{old}".encode()
+    changes = {}
+    for key, value in catalog.scan(keys.META, limit=100_000):  # its identity comes last: by it the rest is found again
+        if key.endswith(ending):
+            changes |= {key: None, key[: -len(ending)] + f":{new}".encode(): value}
+    catalog.commit(changes)
+    log.info("an entry has another name", extra={"entry": new, "before": old})

@@ -14,6 +14,7 @@ from onitufs.model.orders import Delete, Done, Move, Put
 from onitufs.volume import Volume
 from onitufs.volume.placements import Placements
 
+from .conflicts import Conflicts
 from .service import Answer
 from .telling import moment, path_fields
 
@@ -27,6 +28,9 @@ _OF_CHANGES = {  # why a file is unsettled -> what a person calls it
     "renamed": "renamed",
     "attributes": "attributes",
     "deleted": "deleted",
+    "restored": "restored",
+    "found": "arrived",
+    "overtaken": "saved",
 }
 
 
@@ -67,6 +71,7 @@ class Events:
     def __init__(self, volume: Volume, placements: Placements) -> None:
         self._volume = volume
         self._placements = placements
+        self._conflicts = Conflicts(volume)
         self._recent: deque[Answer] = deque(maxlen=RECENT)
         self._listeners: set[Listener] = set()
 
@@ -87,8 +92,15 @@ class Events:
         event = _OF_CHANGES.get(why)
         if event == "renamed" and not self._placements.of(file):
             event = "saved"  # as programs do it: written under another name first
-        if event is not None:
+        if event == "arrived":
+            self.tell(event, file, entry=next(iter(self._placements.of(file)), ""))
+        elif event is not None:
             self.tell(event, file)
+        if why in ("found", "overtaken") and (conflict := self._conflicts.get(file)) is not None:
+            self.tell("conflict", conflict.original or file, entry=conflict.entry, kept=self._name(file))
+
+    def _name(self, file: FileId) -> str:
+        return (self._volume.path(file) or b"?").rpartition(b"/")[2].decode(errors="replace")
 
     def done(self, done: Done) -> None:
         """An entry confirmed an order."""

@@ -1,6 +1,7 @@
 """Who listens to events: in order, without a gap, and never at the cost of those who tell."""
 
 from collections.abc import AsyncIterator, Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,14 @@ import pytest
 import trio
 import trio.testing
 
+from onitufs.daemon.conflicts import Conflicts
 from onitufs.daemon.events import MOST_WAITING, RECENT, Events
+from onitufs.model.conflict_names import conflict_name
+from onitufs.model.copies import Copy, Place
+from onitufs.model.files import Kind
+from onitufs.model.ids import ROOT_FILE, ROOT_INODE, EntryName, FileId, GenerationId
 from onitufs.volume.placements import Placements
+from onitufs.volume.tree import Changes
 
 from ..volume.conftest import Life
 
@@ -99,3 +106,30 @@ async def test_what_was_lost_last_is_told_even_if_nothing_follows(events: Events
         events.tell("entry", entry=str(number))
     got = [await anext(stream) for _ in range(MOST_WAITING + 1)]
     assert got[-1] == {"event": "lost", "lost": 1}
+
+
+async def test_what_arrives_names_its_entry_and_its_conflict(tmp_path: Path) -> None:
+    life = Life(tmp_path / "state")
+    placements = Placements(life.catalog)
+    events = Events(life.volume, placements)
+    original = life.make(b"a.txt", b"ours")
+
+    def also(file: FileId, generation: GenerationId) -> Changes:
+        changes: Changes = {}
+        place = Place(ROOT_FILE, b"a.txt")
+        copy = Copy(
+            file=file, entry=EntryName("nas"), kind=Kind.FILE, place=place, generation=generation, size=1, mtime_ns=0,
+            mode=0o644, rev="r", found=True,
+        )  # fmt: skip
+        placements.write(changes, put=[copy])
+        Conflicts(life.volume).note(changes, file, EntryName("nas"), original)
+        return changes
+
+    name = conflict_name(b"a.txt", "nas", date(2001, 9, 9))
+    found = life.volume.adopt(ROOT_INODE, name, Kind.FILE, size=1, mtime_ns=0, mode=0o644, also=also)
+    events.changed(found, "found")
+    told = [{key: one[key] for key in one if key != "time"} async for one in events.follow(10, go_on=False)]
+    assert told == [
+        {"event": "arrived", "path": f"/{name.decode()}", "entry": "nas"},
+        {"event": "conflict", "path": "/a.txt", "entry": "nas", "kept": name.decode()},
+    ]

@@ -40,11 +40,13 @@ class Listener:
     def __init__(self) -> None:
         self._waiting: deque[Answer] = deque()
         self._lost = 0
+        self._lost_at = ""  # the time of the last one of them
         self._arrived = trio.Event()
 
     def offer(self, event: Answer) -> None:
         if len(self._waiting) >= MOST_WAITING:
             self._lost += 1
+            self._lost_at = event["time"]
             return
         if self._lost:
             self._waiting.append(self._what_was_lost())
@@ -62,7 +64,7 @@ class Listener:
 
     def _what_was_lost(self) -> Answer:
         lost, self._lost = self._lost, 0
-        return {"event": "lost", "lost": lost}
+        return {"time": self._lost_at, "event": "lost", "lost": lost}
 
 
 class Events:

@@ -7,7 +7,6 @@ than the bounds say. What has come as a whole is given to the volume, which reco
 import errno
 import logging
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -305,6 +304,11 @@ class Fetcher:
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
+    @property
+    def half_fetched(self) -> int:
+        """How many files are here in part."""
+        return len(self._fetches)
+
     def sweep(self) -> None:
         """Let go of what was half fetched, if nobody reads it any more or it is of no use."""
         idle = sorted((f for f in self._fetches.values() if not f.users and not f.under), key=lambda f: f.used_s)
@@ -339,17 +343,17 @@ class _Attempt:
         self._copy = copy
         self._scope = trio.CancelScope()
         self._under = _Under()
-        self._moved_s = time.monotonic()
+        self._written = 0
 
     async def ended_or_stalled(self, stall_s: float) -> None:
         """Wait for the end of `run`. Raises what it raised; trio.TooSlowError if nothing comes for too long."""
         try:
             while not self._under.done.is_set():
-                wait_s = self._moved_s + stall_s - time.monotonic()
-                if wait_s <= 0:
-                    raise trio.TooSlowError
-                with trio.move_on_after(wait_s):
+                before = self._written
+                with trio.move_on_after(stall_s):
                     await self._under.done.wait()
+                if not self._under.done.is_set() and self._written == before:
+                    raise trio.TooSlowError
             await self._under.wait()
         finally:
             self._scope.cancel()
@@ -373,8 +377,8 @@ class _Attempt:
     async def _into(self, fd: int) -> None:
         copy = self._copy
 
-        def tick(_: int) -> None:  # in a thread
-            self._moved_s = time.monotonic()
+        def tick(written: int) -> None:  # in a thread
+            self._written = written
 
         digest = await self._plug.fetch(self._path, copy.rev, fd, tick, file=copy.file, size=self._size)
         if os.fstat(fd).st_size != self._size:

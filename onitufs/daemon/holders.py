@@ -89,6 +89,8 @@ class Holders:
 
     def changed(self, copy: Copy) -> None:
         """The object of a Copy is not what we knew."""
+        if copy in self._changed:
+            return
         if len(self._changed) >= _REMEMBERED:
             self._changed.pop(next(iter(self._changed)))
         self._changed[copy] = None

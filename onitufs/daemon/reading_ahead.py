@@ -16,11 +16,11 @@ class Streams:
 
     def ahead(self, offset: int, length: int) -> tuple[int, int]:
         """These bytes are read now. Offset and length of what is worth fetching besides."""
-        end, window = offset + length, 1 if offset == 0 else 0
+        end, window = offset + length, 0
         for at, (expected, before) in enumerate(self._known):
-            if abs(offset - expected) <= BLOCK_BYTES:  # the kernel may send the parts of one read in any order
+            if offset == expected:
                 del self._known[at]
-                end, window = max(end, expected), min(max(1, 2 * before), MOST_AHEAD)
+                window = min(max(1, 2 * before), MOST_AHEAD)
                 break
         self._known = [*self._known[1 - _MOST_STREAMS :], (end, window)]
         return end, window * BLOCK_BYTES

@@ -99,7 +99,8 @@ class Absence(Arrivals):
             inode = self.peek(number)
         except NoInode:
             return False
-        return inode.absent and inode.generation == generation
+        needed = inode.nlink > 0 or self._is_open(number)
+        return needed and inode.absent and inode.generation == generation
 
     def arrived(
         self, number: InodeNumber, generation: GenerationId, content: ContentId, also: Changes | None = None

@@ -6,12 +6,13 @@ Each line on standard input is a JSON command; each is answered by one JSON line
 mount answers. When standard input ends it unmounts and goes.
 """
 
+import contextlib
 import json
 import logging
 import os
 import resource
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,27 +21,35 @@ import trio
 
 from onitufs.catalog.store import Catalog
 from onitufs.content.files import ContentStore
+from onitufs.daemon.fetching import Fetcher
+from onitufs.daemon.holders import Holders
+from onitufs.drivers import memory
+from onitufs.drivers.memory import service
+from onitufs.drivers.plug import Plug
 from onitufs.fuse import mounting
 from onitufs.fuse.errnos import answering, unanswered
 from onitufs.fuse.operations import Operations
+from onitufs.model.copies import Copy, Place
 from onitufs.model.errors import OnituError
-from onitufs.model.ids import InodeNumber
+from onitufs.model.files import Kind
+from onitufs.model.ids import ROOT_FILE, EntryName, FileId, GenerationId, InodeNumber
 from onitufs.volume import Volume
+from onitufs.volume.opened import Handle
+from onitufs.volume.placements import Placements
 from onitufs.volume.space import Space
+from onitufs.volume.tree import Changes
 
 
 class Planted(Operations):
-    """Operations with bugs behind some names, and files whose bytes are on an entry that never answers."""
+    """Operations with bugs behind some names, that count who waits for bytes that are not here."""
 
     def __init__(self, volume: Volume, *, xattr: bool) -> None:
         super().__init__(volume, xattr=xattr)
         self.waiting = 0
         self.asked: dict[str, int] = {}
         self.came = trio.Event()
-        self.answered = trio.Event()
         self.forgot = trio.Event()
         self.closed = trio.Event()
-        self._dead: set[int] = set()
 
     @answering
     async def mkdir(
@@ -86,34 +95,95 @@ class Planted(Operations):
 
     @answering
     async def open(self, inode: int, flags: int, ctx: pyfuse3.RequestContext) -> pyfuse3.FileInfo:
-        info = await super().open(inode, flags, ctx)
-        names = map(self.volume.name, self.volume.inode(InodeNumber(inode)).files)
-        if any(name is not None and name.name.startswith(b"dead") for name in names):
-            self._dead.add(info.fh)
-            info.direct_io, info.keep_cache = True, False
-        return info
+        if not self.volume.peek(InodeNumber(inode)).absent:
+            return await super().open(inode, flags, ctx)
+        with self._wait():
+            return await super().open(inode, flags, ctx)
 
     @answering
     async def read(self, fh: int, off: int, size: int) -> bytes:
-        if fh in self._dead and not self.answered.is_set():
-            self.waiting += 1
-            self.came.set()
-            self.came = trio.Event()
-            try:
-                await self.answered.wait()
-            finally:
-                self.waiting -= 1
-        return await super().read(fh, off, size)
+        if self.volume.is_here(Handle(fh)):
+            return await super().read(fh, off, size)
+        with self._wait():
+            return await super().read(fh, off, size)
+
+    @contextlib.contextmanager
+    def _wait(self) -> Iterator[None]:
+        self.waiting += 1
+        self.came.set()
+        self.came = trio.Event()
+        try:
+            yield
+        finally:
+            self.waiting -= 1
 
 
 async def _fail(error: Exception) -> None:
     raise error
 
 
+class Far:
+    """One entry, whose service is in memory, and what fetches from it."""
+
+    def __init__(self, volume: Volume, state: Path, stall_s: float) -> None:
+        self.service = service.get(str(state))
+        self._volume = volume
+        self._placements = Placements(volume.catalog)
+        options = memory.DRIVER.read_options({"service": str(state)}, state, "")
+        self._plug = Plug(
+            EntryName("far"), memory.DRIVER, options, open_source=_unplaced, path_of=_unplaced, directory=_unplaced,
+            report=_unplaced, identity=None, remember_identity=lambda _: None, work_dir=state / "work",
+        )  # fmt: skip
+        holders = Holders(self._placements, lambda: {EntryName("far"): self._plug})
+        self._fetcher = volume.far = Fetcher(volume, holders, stall_s=stall_s, bound_s=stall_s * 3)
+
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._plug.run)
+            await self._plug.connected()
+            await nursery.start(self._fetcher.run)
+            task_status.started()
+
+    def adopt(self, parent: InodeNumber, name: bytes, data: bytes) -> int:
+        also = self._noting(name, data)
+        file = self._volume.adopt(parent, name, Kind.FILE, size=len(data), mtime_ns=0, mode=0o644, also=also)
+        return self._number(file)
+
+    def replace(self, file: FileId, name: bytes, data: bytes) -> int:
+        also = self._noting(name, data)
+        self._volume.replace_content(file, size=len(data), mtime_ns=0, mode=0o644, also=also)
+        return self._number(file)
+
+    def _number(self, file: FileId) -> int:
+        found = self._volume.name(file)
+        assert found is not None
+        return found.inode
+
+    def _noting(self, name: bytes, data: bytes) -> Callable[[FileId, GenerationId], Changes]:
+        """The service has that; what is to be committed with it."""
+        rev = self.service.put((name,), data).rev
+
+        def also(file: FileId, generation: GenerationId) -> Changes:
+            changes: Changes = {}
+            copy = Copy(
+                file=file, entry=EntryName("far"), kind=Kind.FILE, place=Place(ROOT_FILE, name), generation=generation,
+                size=len(data), mtime_ns=0, mode=0o644, rev=rev, found=True,
+            )  # fmt: skip
+            self._placements.write(changes, put=[copy])
+            return changes
+
+        return also
+
+
+def _unplaced(_: object) -> Any:
+    raise AssertionError("nothing is placed here")
+
+
 class Commands:
     """What a test may ask for. Paths are relative to the mount."""
 
-    def __init__(self, operations: Planted, mount: mounting.Mount) -> None:
+    def __init__(self, operations: Planted, mount: mounting.Mount, far: Far) -> None:
+        self.far = far
         self.operations = operations
         self.volume = operations.volume
         self.mount = mount
@@ -145,8 +215,46 @@ class Commands:
     def waiting(self) -> int:
         return self.operations.waiting
 
+    def plant(self, path: str, text: str, times: int) -> int:
+        """A file that is on an entry only. Its inode."""
+        parent, name = self._at(path)
+        inode = self.far.adopt(parent, name, text.encode() * times)
+        self.mount.changed_outside(parent, name)
+        return inode
+
+    async def edit(self, path: str, text: str, tell: bool) -> int:
+        """A file is changed on the entry, of which nobody here knows the bytes yet. Its new inode."""
+        parent, name = self._at(path)
+        found = self.volume.dirent(parent, name)
+        assert found is not None
+        number = self.far.replace(found.file, name, text.encode())
+        if tell:
+            self.mount.changed_outside(parent, name)
+            await self.mount.told()
+        return number
+
+    def rescue(self, path: str) -> None:
+        """What is saved to a file that was changed elsewhere meanwhile gets this name."""
+        parent, name = self._at(path)
+
+        def give(file: FileId, number: InodeNumber) -> None:
+            self.volume.give_name(number, parent, name)
+            self.mount.changed_outside(parent, name)
+
+        self.volume.overtaken = give
+
+    def stall(self) -> None:
+        """From now on the entry does not answer."""
+        self.far.service.reads_stall = trio.Event()
+
     def answer(self) -> None:
-        self.operations.answered.set()
+        """It does again."""
+        if self.far.service.reads_stall is not None:
+            self.far.service.reads_stall.set()
+
+    def readings(self) -> int:
+        """How often the entry was asked for bytes."""
+        return sum(what in ("get_chunk", "get_file") for what, _ in self.far.service.calls)
 
     def lookups(self, number: int) -> int:
         return self.operations.lookups.count(InodeNumber(number))
@@ -222,7 +330,7 @@ def _say(words: dict[str, Any]) -> None:
 async def main(state: Path, point: str, options: dict[str, Any]) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    xattr = options.pop("xattr", False)
+    xattr, stall_s = options.pop("xattr", False), options.pop("stall_s", 300.0)
     content = ContentStore(state / "content")
     catalog = Catalog.open(state / "catalog", content)
     try:
@@ -232,15 +340,16 @@ async def main(state: Path, point: str, options: dict[str, Any]) -> None:
         async with trio.open_nursery() as nursery:
             await nursery.start(catalog.run)
             await nursery.start(volume.run)
+            far = Far(volume, state, stall_s)
+            await nursery.start(far.run)
             with mounting.mounted(operations, point, mounting.Options(**options)) as mount:
 
                 async def obey() -> None:
-                    await _obey(Commands(operations, mount))
+                    await _obey(Commands(operations, mount, far))
                     await mount.unmount(force=True)
 
                 nursery.start_soon(obey)
                 await mount.serve(lambda: _say({"ready": os.getpid()}))
-                operations.answered.set()
             nursery.cancel_scope.cancel()
     finally:
         catalog.close()

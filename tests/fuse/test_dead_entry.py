@@ -1,5 +1,6 @@
 """Readers that wait for an entry that never answers delay nobody else."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from .expecting import fails
 from .mounted import Mounted, Watchdog
 
 READERS = 200
@@ -25,13 +27,15 @@ _READ = (
 )
 
 
-@pytest.fixture
-def stuck(mount: Callable[..., Mounted]) -> Iterator[tuple[Mounted, "subprocess.Popen[str]"]]:
-    """A mount in which 200 reads of one file wait."""
+@pytest.fixture(params=["large", "small"])
+def stuck(mount: Callable[..., Mounted], request: pytest.FixtureRequest) -> Iterator[tuple[Mounted, object]]:
+    """A mount in which 200 programs wait for one file: in read() if it is large, in open() if it is small."""
     mounted = mount().start()
-    (mounted.root / "dead").write_bytes(b"bytes from far away")
+    times = {"large": 600_000, "small": 1}[request.param]
     (mounted.root / "elsewhere").mkdir()
     (mounted.root / "elsewhere" / "here").write_bytes(b"here")
+    mounted.call("plant", path="dead", text="bytes", times=times)
+    mounted.call("stall")
     with Watchdog(mounted, 60):
         readers = subprocess.Popen(
             [sys.executable, "-c", _READ, str(mounted.root / "dead"), str(READERS)], stdout=subprocess.PIPE, text=True
@@ -42,6 +46,7 @@ def stuck(mount: Callable[..., Mounted]) -> Iterator[tuple[Mounted, "subprocess.
         finally:
             mounted.call("answer")
             assert readers.communicate(timeout=30)[0] == f"{READERS} {{b'bytes'}}\n"
+            assert mounted.call("readings") == 1
 
 
 def _all_wait(mounted: Mounted) -> bool:
@@ -61,7 +66,7 @@ def test_metadata_and_saves_elsewhere_go_on(stuck: tuple[Mounted, object]) -> No
         file.write(b"y" * 3_000_000)
         os.fsync(file.fileno())
     assert len(os.listdir(place)) == 52
-    assert (mounted.root / "dead").stat().st_size == 19
+    assert (mounted.root / "dead").stat().st_size > 4
     assert not os.path.exists(place / "absent")
     assert _all_wait(mounted)
 
@@ -91,3 +96,23 @@ def test_readers_of_mapped_pages_elsewhere_go_on(stuck: tuple[Mounted, object]) 
     done = subprocess.run(["cmp", mounted.root / "elsewhere" / "here", "-"], input=b"here", check=False, timeout=30)
     assert done.returncode == 0
     assert _all_wait(mounted)
+
+
+def test_programs_wait_once_and_get_a_plain_error(mount: Callable[..., Mounted]) -> None:
+    mounted = mount(stall_s=0.5).start()
+    for name, times in (("large", 600_000), ("small", 1)):
+        mounted.call("plant", path=name, text="bytes", times=times)
+    mounted.call("stall")
+    with Watchdog(mounted, 60):
+        fails(errno.ETIMEDOUT, (mounted.root / "small").read_bytes)
+        with open(mounted.root / "large", "rb", buffering=0) as file:
+            fails(errno.ETIMEDOUT, file.read)
+            asked = mounted.call("readings")
+            fails(errno.ETIMEDOUT, file.read)
+            fails(errno.ETIMEDOUT, (mounted.root / "small").read_bytes)
+        assert mounted.call("readings") == asked
+        with open(mounted.root / "large", "r+b", buffering=0) as file:
+            fails(errno.ETIMEDOUT, lambda: file.write(b"x"))
+        mounted.call("answer")
+        (mounted.root / "large").write_bytes(b"anew")
+        assert (mounted.root / "large").read_bytes() == b"anew"

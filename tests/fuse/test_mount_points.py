@@ -101,7 +101,8 @@ def test_ending_a_mount_in_use_keeps_what_was_written(mount: Maker) -> None:
 
 def test_ending_a_mount_while_a_read_waits_for_ever(mount: Maker) -> None:
     mounted = mount().start()
-    (mounted.root / "dead").write_text("x")
+    mounted.call("plant", path="dead", text="bytes", times=600_000)
+    mounted.call("stall")
     code = "import os,sys\ntry: os.read(os.open(sys.argv[1], 0), 1)\nexcept OSError as e: sys.exit(e.errno)"
     with subprocess.Popen([sys.executable, "-c", code, mounted.root / "dead"]) as reader:
         mounted.call("waiting_for", readers=1)

@@ -174,3 +174,40 @@ def test_a_listing_that_is_open_meanwhile(mounted: Mounted) -> None:
     listing.close()
     assert len(names) == len(set(names))
     assert {name for name in names if name.startswith(b"stays")} == {b"stays%04d" % n for n in range(2000)}
+
+
+def test_what_was_changed_on_an_entry_is_fetched(mounted: Mounted) -> None:
+    path = mounted.root / "file"
+    path.write_text("old bytes!")
+    with open(path) as reader:
+        assert reader.read(3) == "old"
+        number = mounted.call("edit", path="file", text="new bytes, and longer", tell=True)
+        assert (path.stat().st_ino, path.stat().st_size) == (number, 21)
+        assert path.read_text() == "new bytes, and longer"
+        assert reader.read() == " bytes!"
+
+
+def test_opening_what_was_replaced_while_others_have_it_open(mounted: Mounted) -> None:
+    """The kernel was not told yet and comes with the old inode, which lives: it gets the new one all the same."""
+    path = mounted.root / "file"
+    path.write_text("old")
+    with open(path, "r+") as other:
+        number = mounted.call("edit", path="file", text="new bytes", tell=False)
+        with open(path) as reader:
+            assert os.fstat(reader.fileno()).st_ino == number
+            assert reader.read() == "new bytes"
+        other.truncate(1)  # who holds the old one still can do everything with it
+        assert other.read() == "o"
+        os.fchmod(other.fileno(), 0o600)
+
+
+def test_what_a_program_saves_over_a_change_from_elsewhere_is_kept_beside_it(mounted: Mounted) -> None:
+    path = mounted.root / "file"
+    path.write_text("old")
+    mounted.call("rescue", path="file (mine)")
+    with open(path, "r+b", buffering=0) as writer:
+        writer.write(b"mine, ")  # stays with the kernel
+        mounted.call("edit", path="file", text="theirs", tell=True)
+        writer.write(b"all of it")
+    assert path.read_text() == "theirs"
+    assert (mounted.root / "file (mine)").read_text() == "mine, all of it"

@@ -1,0 +1,82 @@
+"""A volume, entries whose services are in memory, and what fetches from them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+
+import trio
+
+from onitufs.daemon.fetching import Fetcher
+from onitufs.daemon.holders import Holders
+from onitufs.drivers import memory
+from onitufs.drivers.calling import Inline
+from onitufs.drivers.memory import service
+from onitufs.drivers.plug import Plug
+from onitufs.model.copies import Copy, Place
+from onitufs.model.files import Kind
+from onitufs.model.ids import ROOT_FILE, ROOT_INODE, EntryName, FileId, GenerationId, InodeNumber
+from onitufs.volume.placements import Placements
+from onitufs.volume.tree import Changes
+from tests.volume.conftest import Life
+
+
+class FarAway:
+    """Files are adopted from the services of the entries; nothing is placed."""
+
+    def __init__(self, tmp_path: Path, entries: tuple[str, ...]) -> None:
+        self.life = Life(tmp_path / "state")
+        self.volume = self.life.volume
+        self.placements = Placements(self.life.catalog)
+        self.services = {EntryName(name): service.get(f"{tmp_path}/{name}") for name in entries}
+        self.plugs = {name: self._plug(tmp_path, name) for name in self.services}
+        self.suspected: list[Copy] = []
+        self.holders = Holders(self.placements, lambda: self.plugs, self.suspected.append)
+        self.fetcher = Fetcher(self.volume, self.holders)
+        self.volume.far = self.fetcher
+
+    def _plug(self, tmp_path: Path, name: EntryName) -> Plug:
+        def nothing(*_: object) -> None:
+            raise AssertionError("nothing is placed here")
+
+        options = memory.DRIVER.read_options({"service": f"{tmp_path}/{name}"}, tmp_path, "entries.options")
+        return Plug(
+            name, memory.DRIVER, options, open_source=nothing, path_of=nothing, directory=nothing, report=nothing,
+            identity=None, remember_identity=lambda _: None, work_dir=tmp_path / "work" / name, runner=Inline(),
+            random=Random(7),
+        )  # type: ignore[arg-type]  # fmt: skip
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["FarAway"]:
+        async with trio.open_nursery() as nursery:
+            for plug in self.plugs.values():
+                nursery.start_soon(plug.run)
+                await plug.connected()
+            await nursery.start(self.fetcher.run)
+            yield self
+            nursery.cancel_scope.cancel()
+
+    def adopt(self, data: bytes, name: bytes = b"file", digest: bytes = b"", on: tuple[str, ...] = ()) -> InodeNumber:
+        """A file that stands on all entries, or on those named, and not here."""
+        revs = {entry: one.put((name,), data).rev for entry, one in self.services.items() if not on or entry in on}
+
+        def also(file: FileId, generation: GenerationId) -> Changes:
+            changes: Changes = {}
+            copies = [
+                Copy(
+                    file=file, entry=entry, kind=Kind.FILE, place=Place(ROOT_FILE, name), generation=generation,
+                    size=len(data), mtime_ns=0, mode=0o644, rev=rev, digest=digest, found=True,
+                )
+                for entry, rev in revs.items()
+            ]  # fmt: skip
+            self.placements.write(changes, put=copies)
+            return changes
+
+        file = self.volume.adopt(ROOT_INODE, name, Kind.FILE, size=len(data), mtime_ns=0, mode=0o644, also=also)
+        known = self.volume.name(file)
+        assert known is not None
+        return known.inode
+
+    def readings(self, entry: str) -> int:
+        """How many blocks were asked of an entry."""
+        return sum(what == "get_chunk" for what, _ in self.services[EntryName(entry)].calls)

@@ -5,7 +5,6 @@ an order's turn comes (a directory above may have been renamed since), keeps ord
 paths, groups small files for drivers that take batches, and reports each order's end exactly once.
 """
 
-import logging
 import random as random_module
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -46,13 +45,11 @@ from .queue import Job, Line, OrderQueue, line_of
 from .registry import ManifestedDriver
 from .sight import Sight
 from .supervisor import Reconnect, Supervisor, said
+from .tending import tend
 from .unfinished import Unfinished, outcome_of
-
-log = logging.getLogger(__name__)
 
 BATCH_FILES = 64
 BATCH_BYTES = 4 * 1024 * 1024
-DAY_S = 86400.0
 
 
 class Plug(Sight):
@@ -247,20 +244,11 @@ class Plug(Sight):
             self._begin_looking(lookers)
             async with trio.open_nursery() as nursery:
                 if handlers.has("tend"):
-                    nursery.start_soon(self._tend, handlers)
+                    nursery.start_soon(tend, self.entry, handlers)
                 await self._dispatch(nursery)
         finally:
             await self._end_looking(lookers)
             await self._opener.close(handlers)
-
-    async def _tend(self, handlers: Handlers) -> None:
-        while True:
-            more = False
-            try:
-                more = await handlers.call("tend")
-            except DriverError as exc:  # no work was hindered, and that will find out for itself
-                log.warning("entry %s: upkeep failed: %s", self.entry, exc)
-            await trio.sleep(1.0 if more else DAY_S)
 
     async def _dispatch(self, nursery: trio.Nursery) -> None:
         while True:

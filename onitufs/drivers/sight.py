@@ -19,10 +19,8 @@ from .registry import ManifestedDriver
 
 T = TypeVar("T")
 
-QUICK = 4
-LONG = 2
-READS = 6
-"""How many look, list or hash or fetch, and read at one time; each kind in threads of its own, beside the work's."""
+QUICK, LISTS, HASHES, READS, FETCHES = 4, 2, 2, 6, 4
+"""How many of each kind look at one time; each kind in threads of its own, beside the work's."""
 
 
 class Sight:
@@ -38,8 +36,10 @@ class Sight:
         self.health = health
         self.transfers: list[Transfer] = []
         self._quick = _Slots(QUICK, runner)
-        self._long = _Slots(LONG, runner)
+        self._lists = _Slots(LISTS, runner)
+        self._hashes = _Slots(HASHES, runner)
         self._reads = _Slots(READS, runner)
+        self._fetches = _Slots(FETCHES, runner)
         self._lookers: Lookers | None = None
         self._came_up = trio.Event()
 
@@ -74,7 +74,7 @@ class Sight:
         """All names in a directory: complete, or an error is raised. Gone if there is none."""
         self._require("list", "list directories")
         found: list[tuple[bytes, Found]] = await self._run(
-            self._long, lambda handlers: handlers.look("list_directory", path)
+            self._lists, lambda handlers: handlers.look("list_directory", path)
         )
         return found
 
@@ -94,7 +94,7 @@ class Sight:
                 found = replace(found, state=replace(found.state, digest=digest))
             return found
 
-        return await self._run(self._long, look)
+        return await self._run(self._hashes, look)
 
     async def read(self, path: RemotePath, rev: str, offset: int, length: int) -> bytes:
         """Up to `length` bytes at `offset`; fewer only at the end. Raises Gone; Conflict if it is not that rev."""
@@ -143,7 +143,7 @@ class Sight:
 
         self.transfers.append(transfer)
         try:
-            return await self._run(self._long, fetch)
+            return await self._run(self._fetches, fetch)
         finally:
             self.transfers.remove(transfer)
 

@@ -20,6 +20,7 @@ from onitufs.drivers.local_storage.driver import LocalStorage
 from onitufs.drivers.local_storage.options import LocalStorageOptions
 from onitufs.drivers.local_storage.placing import Placer
 from onitufs.drivers.local_storage.reading import Reader
+from onitufs.drivers.local_storage.tree import Tree
 from onitufs.model.errors import (
     Conflict,
     Gone,
@@ -534,6 +535,17 @@ def test_what_is_renamed_while_a_directory_is_read_is_in_the_list(disk, root, mo
     monkeypatch.setattr(os, "listdir", listdir)
     found = {name for name, _ in disk.list_directory(())}
     assert found == {b"renamed 0", b"renamed 1", b"renamed 2", *(b"%d" % number for number in range(3, 10))}
+
+
+def test_what_is_mounted_below_the_root_is_not_listed():
+    tree = Tree.__new__(Tree)  # nothing is to be made in this root
+    tree.root, tree.fd = Path("/"), os.open("/", os.O_RDONLY)
+    reader = Reader(tree, lambda: None)
+    with tree.directories() as directories:
+        assert b"proc" in dict(reader.names(directories, ()))
+        with pytest.raises(NameNotAllowed, match="another file system"):
+            reader.names(directories, (b"proc",))
+    tree.close()
 
 
 def test_a_long_list_can_be_cancelled(new, root):

@@ -1,11 +1,13 @@
 """What a Plug shows of its entry, in simulated time: it ends with the session, and blames whom it must."""
 
 import os
+import threading
 
 import pytest
 import trio
 import trio.testing
 
+from onitufs.drivers.calling import Handlers, Threads
 from onitufs.model.errors import AuthNeeded, Conflict, Gone, NeedsPerson, ServiceError
 from onitufs.model.files import Kind
 
@@ -140,6 +142,16 @@ async def test_a_change_while_it_is_fetched_is_a_conflict(world, plug, fd):
 
     with pytest.raises(Conflict):
         await plug.fetch((b"f",), node.rev, fd, tick)
+
+
+async def test_a_line_that_breaks_while_reading_is_an_error(world, plug, fd):
+    node = world.service.put((b"f",), b"1" * 200_000)
+    world.service.read_fails_after = 100_000
+    with pytest.raises(ServiceError, match="the line broke"):
+        await plug.read((b"f",), node.rev, 0, 150_000)
+    with pytest.raises(ServiceError, match="the line broke"):
+        await plug.fetch((b"f",), node.rev, fd, lambda _: None)
+    assert plug.health.state == "up"
 
 
 async def test_a_fetch_shows_its_progress_and_does_not_count_as_placing(world, plug, fd):
@@ -367,3 +379,43 @@ async def test_a_suspension_outlives_the_session(world, plug):
     assert (plug.health.message, world.outcomes) == ("why", [])
     plug.resume()
     await world.done()
+
+
+# -- what hangs --------------------------------------------------------------------------------------------------------
+
+
+class Hanging:
+    """A driver on a disk that answers no more."""
+
+    def __init__(self):
+        self.entered = threading.Event()
+        self.released = threading.Event()
+
+    def stat(self, path):
+        self.entered.set()
+        self.released.wait()
+
+    list_directory = stat
+
+    def get_chunk(self, path, rev, offset, length):
+        self.stat(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "args"), [("stat", ((b"f",),)), ("list_directory", ((),)), ("get_chunk", ((b"f",), "1", 0, 1))]
+)
+def test_nobody_waits_for_a_look_that_hangs(name, args):
+    driver = Hanging()
+
+    async def look():
+        handlers = Handlers(driver, Threads(1))
+        with trio.fail_after(60):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(handlers.look, name, *args)
+                await trio.to_thread.run_sync(driver.entered.wait)
+                nursery.cancel_scope.cancel()
+
+    try:
+        trio.run(look)
+    finally:
+        driver.released.set()

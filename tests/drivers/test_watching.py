@@ -3,7 +3,7 @@
 import errno
 import os
 import shutil
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -120,6 +120,28 @@ async def test_a_directory_that_was_moved_out_is_not_told_of(disk, root, tmp_pat
         (tmp_path / "out/f").write_bytes(b"")
         await settled(told, root, "m4")
         assert names(told, start) == {b"m4"}
+
+
+def watches() -> int:
+    """How many directories the kernel watches for this process."""
+    found = 0
+    for name in os.listdir("/proc/self/fdinfo"):
+        with suppress(FileNotFoundError):
+            found += Path("/proc/self/fdinfo", name).read_text().count("inotify wd:")
+    return found
+
+
+async def test_what_was_moved_out_or_removed_is_watched_no_longer(disk, root, tmp_path):
+    for number in range(50):
+        (root / f"out/{number}").mkdir(parents=True)
+        (root / f"gone/{number}").mkdir(parents=True)
+    async with watched(disk) as told:
+        assert watches() == 103
+        os.rename(root / "out", tmp_path / "out")
+        shutil.rmtree(root / "gone")
+        with trio.fail_after(60):
+            while watches() > 1:
+                await settled(told, root, "mark")
 
 
 async def test_directories_that_change_places(disk, root):

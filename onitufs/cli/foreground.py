@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def run(setup: str, point: str, options: MountOptions, state: str | None, caller: "Caller") -> int:
+def run(setup: str, point: str, options: MountOptions, caller: "Caller", connection: int | None = None) -> int:
     """Mount and serve until stopped. If somebody waits for us (see daemon.detach) errors are told there, else raised.
 
-    The setup is the one that the caller has read, if it has.
+    The setup is the one that the caller has read, if it has. `connection`: see daemon.core.run.
     """
     in_background = caller.waits
     try:
-        _run(setup, point, options, state, caller)
+        _run(setup, point, options, caller, connection)
     except BaseException as error:
         lines, exit_status = told(error)
         if logging.getLogger().handlers:
@@ -39,7 +39,7 @@ def run(setup: str, point: str, options: MountOptions, state: str | None, caller
     return Exit.FINE
 
 
-def _run(path: str, point: str, options: MountOptions, state: str | None, caller: "Caller") -> None:
+def _run(path: str, point: str, options: MountOptions, caller: "Caller", connection: int | None) -> None:
     import faulthandler
     import threading
 
@@ -52,7 +52,7 @@ def _run(path: str, point: str, options: MountOptions, state: str | None, caller
     from onitufs.setup import load
 
     setup: Setup = caller.receive() or load(Path(path))
-    directory = Path(state if state is not None else runtime.state_directory(setup.name))
+    directory = Path(options.state if options.state is not None else runtime.state_directory(setup.name))
     _make_private(directory)
     debug = bool(os.environ.get("ONITUFS_DEBUG"))
     written = logs.start(directory / "log", stderr=not caller.waits, debug=debug, later=caller.waits)
@@ -76,6 +76,7 @@ def _run(path: str, point: str, options: MountOptions, state: str | None, caller
                 log_path=written,
                 serve=serve,
                 ready=ready,
+                connection=connection,
             )
         )
     finally:

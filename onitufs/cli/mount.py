@@ -1,15 +1,18 @@
 """`onitufs mount`: starts the daemon and returns when the mount answers."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from onitufs.control import runtime
+from onitufs.daemon import account, detach
 from onitufs.daemon.options import MountOptions
 from onitufs.model.errors import Exit
 
+from . import fstab_line
 from .mount_options import parse
 from .mount_point import usable
 
@@ -30,6 +33,9 @@ Examples:
 \b
 As a line in /etc/fstab:
   /home/me/setup.json  /home/me/Onitu  fuse.onitufs  noauto,user,_netdev  0 0
+
+Root's mount serves the owner of SETUP: the daemon runs as that user, who then can ask and end it. -o setuid=USER names
+another.
 """
 
 # what mount(8) leaves us without; fusermount3 and what drivers run have to be found
@@ -43,6 +49,7 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 @click.option("--state", metavar="DIR", help="Where the local store lives [~/.local/share/onitufs/NAME].")
 @click.option("--allow-other", is_flag=True, help="Let other users in, as modes and owners permit.")
 @click.option("--xattr", is_flag=True, help="Keep extended attributes; writing many small pieces gets slower.")
+@click.option("--print-fstab", is_flag=True, help="Print the line for /etc/fstab that does the same; mount nothing.")
 @click.option("-o", "mount_options", multiple=True, metavar="OPTIONS", help="Options as in /etc/fstab.")
 def command(
     setup: str,
@@ -51,26 +58,55 @@ def command(
     state: str | None,
     allow_other: bool,
     xattr: bool,
+    print_fstab: bool,
     mount_options: tuple[str, ...],
 ) -> int:
-    options, state_option = parse(MountOptions(allow_other=allow_other, xattr=xattr), mount_options)
-    state = state or state_option
+    options = parse(MountOptions(allow_other=allow_other, xattr=xattr), mount_options)
+    if state := state or options.state:
+        options = replace(options, state=os.path.abspath(state))
     setup = os.path.abspath(setup)
+    if print_fstab:
+        click.echo(fstab_line.line(setup, os.path.abspath(mountpoint), options, mount_options))
+        return Exit.FINE
     os.environ.setdefault("PATH", DEFAULT_PATH)
-    os.environ["HOME"] = runtime.home()  # mount(8) says /root to everybody
+    served = account.to_serve(setup, options.setuid)
+    if served is None:
+        os.environ["HOME"] = runtime.home()  # mount(8) says /root to everybody
     point = usable(mountpoint, allow_other=options.allow_other)
-    state = state and os.path.abspath(state)
-    from onitufs.daemon import detach
+    connection = None
+    if served is not None:
+        from onitufs.fuse import for_another
+
+        connection = for_another.connect(point, options.for_kernel(setup), uid=served.uid, gid=served.gid)
 
     def serve(caller: detach.Caller) -> int:
+        if served is not None:
+            account.become(served)
         from . import foreground as daemon
 
-        return daemon.run(setup, point, options, state, caller)
+        return daemon.run(setup, point, options, caller, connection)
 
     if foreground:
         return serve(detach.Caller())
-    detach.start(serve, gift=lambda: _read(setup))
+    try:
+        # what belongs to somebody else is not for root to read
+        gift = None if served is not None else lambda: _read(setup)
+        detach.start(serve, gift=gift, kept=() if connection is None else (connection,))
+    except BaseException:
+        if served is not None:
+            _take_away(point, served)
+        raise
     return Exit.FINE
+
+
+def _take_away(point: str, served: account.Account) -> None:
+    """Take away a mount that nobody serves. As the one to whom it belongs: who could have put another at this path."""
+    from onitufs.fuse import mount_points
+
+    account.become(served)
+    there = mount_points.mounted_at(point)
+    if there is not None and there.type == mount_points.TYPE:
+        mount_points.detach(point)
 
 
 def _read(setup: str) -> "Setup":

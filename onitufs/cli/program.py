@@ -8,6 +8,7 @@ import click
 
 from onitufs.model.errors import Exit
 
+from . import mount_helper
 from .failures import told
 from .lazy import LazyGroup
 
@@ -28,6 +29,8 @@ COMMANDS = {
     "log": "log",
     "check": "check",
     "drivers": "drivers",
+    "install-helper": "install_helper",
+    "unit": "unit",
     "version": "version",
 }
 
@@ -73,6 +76,10 @@ def run(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    if arguments is None and mount_helper.is_it(sys.argv[0]):
+        arguments = mount_helper.translated(sys.argv[1:])
+        if arguments is None:
+            return Exit.FINE
     try:
         status: Any = program.main(arguments, prog_name="onitufs", standalone_mode=False)
         sys.stdout.flush()

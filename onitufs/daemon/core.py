@@ -45,7 +45,6 @@ QUIET_S = 0.1  # without a request for so long, no program is at work on the mou
 LONGEST_REST_S = 0.5
 REST = 8  # while programs are at work, placing rests so many times as long as it worked
 HANGING_S = 20.0  # what a call of an entry that cannot be interrupted gets when the daemon ends
-LINGER_S = 30.0  # how long to go on placing after somebody else unmounted us
 
 log = logging.getLogger(__name__)
 
@@ -65,9 +64,11 @@ async def run(
     log_path: Path,
     serve: Serve,
     ready: Callable[[], None],
+    connection: int | None = None,
 ) -> None:
     """Serve the mount until it is unmounted or a signal says to end. Everything that was answered is on disk then.
 
+    `connection`: of the mount, where root has made it for us (fuse/for_another.py).
     Raises AlreadyRunning, StateError, NoDaemon (the mount point), OSError.
     """
     _raise_file_limit()
@@ -76,15 +77,15 @@ async def run(
     catalog = await trio.to_thread.run_sync(Catalog.open, state / "catalog", content)
     try:
         owner = (
-            os.geteuid() if options.uid is None else options.uid,
-            os.getegid() if options.gid is None else options.gid,
+            os.geteuid() if options.shown.uid is None else options.shown.uid,
+            os.getegid() if options.shown.gid is None else options.shown.gid,
         )
         volume = Volume(catalog, content, Space(state), owner=owner)
         recovered = volume.recover()
         if recovered:
             log.info("recovered after a crash", extra={"files": recovered, "power_cut": catalog.lost_to_power_cut})
         daemon = _Daemon(setup, mountpoint, options, state, log_path, volume)
-        await daemon.run(serve, ready)
+        await daemon.run(serve, ready, connection)
     finally:
         with trio.CancelScope(shield=True):  # bounded: one barrier and one fold
             await trio.to_thread.run_sync(catalog.close)
@@ -125,10 +126,11 @@ class _Daemon:
         self._catalog = volume.catalog
         self._entries = Entries(volume, state / "entries")
         self._setups = Setups(setup, self._entries, volume)
-        self._linger_s = LINGER_S
+        self._linger_s = options.linger_s
+        self._lingering: trio.CancelScope | None = None  # the mount is gone, and what is left is being placed
         self._hurried = False  # somebody waits until everything is placed
 
-    async def run(self, serve: Serve, ready: Callable[[], None]) -> None:
+    async def run(self, serve: Serve, ready: Callable[[], None], connection: int | None) -> None:
         async with trio.open_nursery() as nursery:
             await nursery.start(self._catalog.run)
             await nursery.start(self._volume.run)
@@ -145,8 +147,9 @@ class _Daemon:
             await nursery.start(placing.bringing.run)
             await nursery.start(placing.run)
             await nursery.start(self._entries.run)
-            operations = Operations(self._volume, xattr=self._options.xattr)
-            with mounting.mounted(operations, self._mountpoint, self._mount_options()) as mount:
+            operations = Operations(self._volume, xattr=self._options.xattr, shown=self._options.shown)
+            for_kernel = self._options.for_kernel(str(self._setup.path))
+            with mounting.mounted(operations, self._mountpoint, for_kernel, connection) as mount:
                 self._mount = mount
                 placing.pace = self._pace
                 await nursery.start(partial(serve, self._service(), state=str(self._state)))
@@ -162,17 +165,6 @@ class _Daemon:
         if self._hurried or time.monotonic() - self._mount.asked_s > QUIET_S:
             return 0.0
         return min(REST * worked_s, LONGEST_REST_S)
-
-    def _mount_options(self) -> mounting.Options:
-        wanted = self._options
-        return mounting.Options(
-            source=str(self._setup.path),
-            allow_other=wanted.allow_other,
-            read_only=wanted.read_only,
-            exec=wanted.exec,
-            suid=wanted.suid,
-            dev=wanted.dev,
-        )
 
     def _service(self) -> Answers:
         identity = Identity(
@@ -205,8 +197,7 @@ class _Daemon:
                     await self._setups.reload()
                     continue
                 log.info("ending", extra={"signal": signal.Signals(number).name})
-                self._linger_s = 0
-                await self._mount.unmount(force=True)
+                await self._unmount(force=True)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
@@ -215,19 +206,31 @@ class _Daemon:
         done = self._placing.idle
         self._hurried = True
         if not now:
+            if self._lingering is not None:
+                self._lingering.deadline = float("inf")  # it is we who wait now
             with trio.move_on_after(float("inf") if timeout_s is None else timeout_s):
                 while not self._placing.idle:
                     await self._placing.progress()
             done = self._placing.idle
-        self._linger_s = 0
-        if not await self._mount.unmount():
-            self._linger_s, self._hurried = LINGER_S, False
+        if not await self._unmount():
+            self._hurried = False
             return {"done": done, "pending": self._volume.unsettled, "busy": True}
         return {"done": done and self._placing.idle, "pending": self._volume.unsettled, "busy": False}
 
+    async def _unmount(self, *, force: bool = False) -> bool:
+        """End, without lingering. False if the mount is in use and not `force`: nothing was done."""
+        if self._lingering is not None:  # what is mounted there now is somebody else's
+            self._lingering.cancel()
+            return True
+        self._linger_s = 0.0
+        gone = await self._mount.unmount(force=force)
+        if not gone:
+            self._linger_s = self._options.linger_s
+        return gone
+
     async def _linger(self) -> None:
         """After a foreign umount: what was saved last should still reach its entries if that is quick."""
-        with trio.move_on_after(self._linger_s):
+        with trio.move_on_after(self._linger_s) as self._lingering:
             while not self._placing.idle:
                 await self._placing.progress()
         if not self._placing.idle:

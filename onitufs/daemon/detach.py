@@ -49,13 +49,14 @@ def start(
     daemon: "Callable[[Caller], int]",
     *,
     gift: Callable[[], object] | None = None,
+    kept: tuple[int, ...] = (),
     patience_s: float = PATIENCE_S,
 ) -> int:
     """Run `daemon` in the background, as a process of its own that works in /, until it says that it is ready.
 
-    `gift` is called here while the daemon comes up; what it returns is what Caller.receive() returns there. Returns
-    the daemon's pid. Raises NotStarted, and what `gift` raises. Interrupted: the daemon is told to end. Not to be
-    called where threads run.
+    Of the open files it has only `kept`, which are closed here. `gift` is called here while the daemon comes up; what
+    it returns is what Caller.receive() returns there. Returns the daemon's pid. Raises NotStarted, and what `gift`
+    raises. Interrupted: the daemon is told to end. Not to be called where threads run.
     """
     assert threading.active_count() == 1
     ours, theirs = os.pipe()
@@ -65,11 +66,13 @@ def start(
         stream.flush()  # or it would be written twice
     pid = os.fork()
     if pid == 0:
-        _be(daemon, theirs, give_out, stdio)
+        _be(daemon, theirs, give_out, stdio, kept)
     process = os.pidfd_open(pid)  # nobody else has this number before we have collected it
     try:
         os.close(theirs)
         os.close(give_out)
+        for open_fd in kept:
+            os.close(open_fd)
         try:
             try:
                 given = pickle.dumps(gift() if gift is not None else None)
@@ -93,16 +96,18 @@ def _write(fd: int, data: bytes) -> None:
         data = data[os.write(fd, data) :]
 
 
-def _be(daemon: "Callable[[Caller], int]", pipe: int, gift: int, stdio: int) -> NoReturn:
+def _be(daemon: "Callable[[Caller], int]", pipe: int, gift: int, stdio: int, kept: tuple[int, ...]) -> NoReturn:
     """The fork: nothing of the starter's is left open, and nothing of its stack is ever returned to."""
     status = 1
     try:
         null = os.open(os.devnull, os.O_RDONLY)
         for fd, standard in ((null, 0), (stdio, 1), (stdio, 2)):
             os.dup2(fd, standard)
-        kept = sorted((pipe, gift))
-        for first, last in ((3, kept[0]), (kept[0] + 1, kept[1]), (kept[1] + 1, os.sysconf("SC_OPEN_MAX"))):
-            os.closerange(first, last)
+        first = 3
+        for open_fd in sorted((pipe, gift, *kept)):
+            os.closerange(first, open_fd)
+            first = open_fd + 1
+        os.closerange(first, os.sysconf("SC_OPEN_MAX"))
         os.chdir("/")
         sys.path[:] = [path for path in sys.path if os.path.isabs(path)]  # "" would now mean /
         status = daemon(Caller(pipe, gift))

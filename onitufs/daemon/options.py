@@ -1,6 +1,12 @@
 """How a mount is asked for: what the command line and fstab can say beyond the setup and the mount point."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from onitufs.model.shown import Shown
+
+if TYPE_CHECKING:
+    from onitufs.fuse.mounting import Options
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,5 +19,20 @@ class MountOptions:
     exec: bool = True
     suid: bool = False  # honoured by the kernel for a mount by root only
     dev: bool = False  # the same
-    uid: int | None = None  # owner of the mount's root directory and of what entries bring; None: who mounts
-    gid: int | None = None
+    shown: Shown = field(default_factory=Shown)
+    linger_s: float = 30.0  # how long to go on placing after somebody else unmounted us
+    state: str | None = None  # directory of the local store
+    setuid: str | None = None  # whom root serves: a name or a uid; None: the owner of the setup
+
+    def for_kernel(self, source: str) -> "Options":
+        """What the kernel is told. `source`: the setup's path, which is what df(1) and mount(8) show."""
+        from onitufs.fuse.mounting import Options
+
+        return Options(
+            source=source,
+            allow_other=self.allow_other,
+            read_only=self.read_only,
+            exec=self.exec,
+            suid=self.suid,
+            dev=self.dev,
+        )

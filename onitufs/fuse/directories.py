@@ -5,6 +5,8 @@ directory. A cookie stands for the name that was given with it: the next piece b
 been added or removed meanwhile. So nothing that stays is skipped or given twice.
 """
 
+from collections.abc import Callable
+
 from pyfuse3 import EntryAttributes, ReaddirToken, readdir_reply
 
 from onitufs.model.errors import NoEntry
@@ -12,7 +14,7 @@ from onitufs.model.files import Inode
 from onitufs.model.ids import InodeNumber
 from onitufs.volume import Volume
 
-from .inodes import Lookups, attributes_of
+from .inodes import Lookups
 
 _FIRST_PIECE = 32  # names that about fit into the 4 KiB that old kernels ask for
 _MORE = 8  # names vary in length: ask for a few more, rather than twice
@@ -43,9 +45,10 @@ class Listing:
 class Directories:
     """Open directories by handle."""
 
-    def __init__(self, volume: Volume, lookups: Lookups) -> None:
+    def __init__(self, volume: Volume, lookups: Lookups, attributes_of: Callable[[Inode], EntryAttributes]) -> None:
         self._volume = volume
         self._lookups = lookups
+        self._attributes_of = attributes_of
         self._listings: dict[int, Listing] = {}
         self._next = 1
 
@@ -75,6 +78,7 @@ class Directories:
         if position > len(listing.given):
             return  # from before the rewind: POSIX leaves open what this gives
         given, counts, sent = listing.given, self._lookups.counts, 0
+        attributes_of = self._attributes_of
         after = given[position - 1]
         while True:
             asked = listing.piece
@@ -98,12 +102,12 @@ class Directories:
     def _dots(self, listing: Listing, cookie: int, token: ReaddirToken) -> bool:
         """ "." and "..", which the kernel does not count. Returns whether there is room for more."""
         here = self._volume.inode(listing.number)
-        if cookie == 0 and not readdir_reply(token, b".", attributes_of(here), 1):
+        if cookie == 0 and not readdir_reply(token, b".", self._attributes_of(here), 1):
             return False
         return bool(readdir_reply(token, b"..", self._above(here), 2))
 
     def _above(self, here: Inode) -> EntryAttributes:
         try:
-            return attributes_of(self._volume.peek(here.parent))
+            return self._attributes_of(self._volume.peek(here.parent))
         except NoEntry:
-            return attributes_of(here)
+            return self._attributes_of(here)

@@ -1,11 +1,13 @@
 """What the kernel knows: attributes as it wants them, and how often each inode was given to it."""
 
+import stat
 from collections.abc import Callable, Iterable
 
 from pyfuse3 import EntryAttributes
 
 from onitufs.model.files import Inode
 from onitufs.model.ids import InodeNumber
+from onitufs.model.shown import Shown
 
 TIMEOUT_S = 300.0
 """How long the kernel may answer by itself. All changes pass through it, or are followed by invalidate_entry."""
@@ -28,6 +30,25 @@ def attributes_of(inode: Inode) -> EntryAttributes:
     attributes.st_mtime_ns = inode.mtime_ns
     attributes.st_ctime_ns = inode.ctime_ns
     return attributes
+
+
+def attributes_as(shown: Shown) -> Callable[[Inode], EntryAttributes]:
+    """What takes the place of attributes_of for a mount that shows other owners or fewer permissions."""
+    if shown.changes_nothing:
+        return attributes_of
+
+    def changed(inode: Inode) -> EntryAttributes:
+        attributes = attributes_of(inode)
+        mask = shown.directories if stat.S_ISDIR(inode.mode) else shown.files
+        if not stat.S_ISLNK(inode.mode):
+            attributes.st_mode = inode.mode & ~mask
+        if shown.uid is not None:
+            attributes.st_uid = shown.uid
+        if shown.gid is not None:
+            attributes.st_gid = shown.gid
+        return attributes
+
+    return changed
 
 
 def absent() -> EntryAttributes:

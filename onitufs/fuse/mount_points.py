@@ -166,7 +166,14 @@ def detach(path: str) -> None:
         raise NoDaemon(f"{path}: cannot be detached; try 'umount -l {path}' as root")
 
 
+def _is_ours(path: str) -> bool:
+    there = mounted_at(path)
+    return there is not None and there.type == TYPE
+
+
 def _umount(path: str, flags: int) -> bool:
+    if not _is_ours(path):
+        return True  # somebody else was quicker; what may be there now, as an automount, is not ours
     if os.geteuid() == 0:
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.umount2(os.fsencode(path), flags | _UMOUNT_NOFOLLOW) == 0:
@@ -174,7 +181,7 @@ def _umount(path: str, flags: int) -> bool:
         number = ctypes.get_errno()
         if number == errno.EBUSY:
             return False
-        if number == errno.EINVAL and mounted_at(path) is None:
+        if number == errno.EINVAL and not _is_ours(path):
             return True  # somebody else was quicker
         raise NoDaemon(f"{path}: cannot be unmounted: {os.strerror(number)}")
     lazy = ["-z"] if flags & _MNT_DETACH else []
@@ -185,7 +192,7 @@ def _umount(path: str, flags: int) -> bool:
         stdin=subprocess.DEVNULL,
         env={**os.environ, "LC_ALL": "C"},
     )
-    if done.returncode == 0 or mounted_at(path) is None:
+    if done.returncode == 0 or not _is_ours(path):
         return True
     reason = done.stderr.decode(errors="backslashreplace").strip()
     if os.strerror(errno.EBUSY) in reason:

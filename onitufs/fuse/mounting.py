@@ -65,14 +65,20 @@ class Options:
 
 
 @contextlib.contextmanager
-def mounted(operations: Operations, point: str | os.PathLike[str], options: Options) -> Iterator["Mount"]:
+def mounted(
+    operations: Operations, point: str | os.PathLike[str], options: Options, connection: int | None = None
+) -> Iterator["Mount"]:
     """Mount, first clearing what a dead daemon left there; nothing is mounted any more at the end. Blocking but short.
 
-    Raises NoDaemon that says what is in the way and what to do about it.
+    With a `connection` (see for_another.connect) it is mounted already. Raises NoDaemon that says what is in the way
+    and what to do about it.
     """
-    if options.allow_other:
-        mount_points.need_allow_other()
-    mount = Mount(operations, mount_points.prepare(os.fspath(point)), options)
+    path = os.fspath(point)
+    if connection is None:
+        if options.allow_other:
+            mount_points.need_allow_other()
+        path = mount_points.prepare(path)
+    mount = Mount(operations, path, options, connection)
     try:
         yield mount
     finally:
@@ -84,18 +90,20 @@ class Mount:
 
     _one: "Mount | None" = None
 
-    def __init__(self, operations: Operations, point: str, options: Options) -> None:
+    def __init__(self, operations: Operations, point: str, options: Options, connection: int | None = None) -> None:
         """Mount at `point`, as mount_points.prepare returned it. Raises NoDaemon with the reason that libfuse gave."""
         if Mount._one is not None:
             raise RuntimeError("this process has a mount already")
         self.point = point
+        self._connected = connection is not None  # then libfuse does not know where to unmount
         self._limiter = trio.CapacityLimiter(1)
         self._scope = trio.CancelScope()
         self.turns: Turns | None = None
         said: list[str] = []
         try:
             with _heard(said):
-                pyfuse3.init(operations, point, options.to_libfuse())
+                there = point if connection is None else f"/dev/fd/{connection}"
+                pyfuse3.init(operations, there, options.to_libfuse())
         except RuntimeError:
             raise NoDaemon(f"{point}: cannot mount: {' '.join(said) or 'libfuse gives no reason'}") from None
         Mount._one = self
@@ -188,6 +196,8 @@ class Mount:
             Mount._one = None
             if self._invalidator.close(1.0):
                 pyfuse3.close(unmount=True)
+                if self._connected:
+                    mount_points.detach(self.point)
             else:  # its thread still sits in the kernel, in this session
                 mount_points.detach(self.point)
 

@@ -13,12 +13,13 @@ from pyfuse3 import EntryAttributes, FileInfo, ReaddirToken, RequestContext, Set
 from onitufs.model import errors
 from onitufs.model.files import Inode
 from onitufs.model.ids import InodeNumber
+from onitufs.model.shown import Shown
 from onitufs.volume import Volume
 from onitufs.volume.opened import Handle
 
 from .directories import Directories
 from .errnos import answering, unanswered
-from .inodes import Lookups, absent, attributes_of
+from .inodes import Lookups, absent, attributes_as
 
 SMALL_BYTES = 1 << 20
 """Up to so much is fetched whole by open(), and then read through the kernel's cache like any other file."""
@@ -36,17 +37,18 @@ class Operations(pyfuse3.Operations):
     enable_writeback_cache = True
     supports_dot_lookup = True  # inode numbers are never reused, so handles (NFS, open_by_handle_at) stay good
 
-    def __init__(self, volume: Volume, *, xattr: bool = False) -> None:
+    def __init__(self, volume: Volume, *, xattr: bool = False, shown: Shown | None = None) -> None:
         super().__init__()
         self.volume = volume
         self.lookups = Lookups(volume.forget)
-        self.directories = Directories(volume, self.lookups)
+        self._attributes_of = attributes_as(shown or Shown())
+        self.directories = Directories(volume, self.lookups, self._attributes_of)
         self._catalog = volume.catalog
         self._xattr = xattr
 
     def _given(self, inode: Inode) -> EntryAttributes:
         self.lookups.add(inode.number)
-        return attributes_of(inode)
+        return self._attributes_of(inode)
 
     # -- names -----------------------------------------------------------------------------------------------------
 
@@ -133,7 +135,7 @@ class Operations(pyfuse3.Operations):
 
     @answering
     async def getattr(self, inode: int, ctx: RequestContext) -> EntryAttributes:
-        return attributes_of(self.volume.inode(InodeNumber(inode)))
+        return self._attributes_of(self.volume.inode(InodeNumber(inode)))
 
     @answering
     async def setattr(
@@ -151,8 +153,8 @@ class Operations(pyfuse3.Operations):
         if fields.update_size:
             changed = await self.volume.truncate(number, attr.st_size)
             if mode is uid is gid is atime_ns is mtime_ns is ctime_ns is None:
-                return attributes_of(changed)
-        return attributes_of(
+                return self._attributes_of(changed)
+        return self._attributes_of(
             self.volume.set_attributes(
                 number, mode=mode, uid=uid, gid=gid, atime_ns=atime_ns, mtime_ns=mtime_ns, ctime_ns=ctime_ns
             )

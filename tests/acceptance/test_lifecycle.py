@@ -2,8 +2,10 @@
 
 import json
 import os
+import select
 import signal
 import socket
+import stat
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -297,3 +299,78 @@ def test_state_is_for_its_owner_only(onitu: Onitu) -> None:
     (onitu.mnt / "secret").write_text("s")
     onitu.wait()
     assert os.stat(onitu.state).st_mode & 0o777 == 0o700
+
+
+def foreign_umount(onitu: Onitu) -> int:
+    """As somebody who does not know us would do it; returns a descriptor of the daemon, which may go on."""
+    assert onitu.pid is not None
+    process = os.pidfd_open(onitu.pid)
+    subprocess.run(["umount", onitu.mnt], check=True)
+    return process
+
+
+def test_after_a_foreign_umount_what_was_saved_is_still_placed(onitu: Onitu) -> None:
+    saved = {f"{n}.txt": str(n) for n in range(300)}
+    for name, text in saved.items():
+        (onitu.mnt / name).write_text(text)
+    process = foreign_umount(onitu)
+    assert select.select([process], [], [], 60)[0]  # it ends by itself, and when it is done: the bound is 30 s
+    os.close(process)
+    for root in onitu.roots.values():
+        assert {name: (root / name).read_text() for name in map(os.fsdecode, files(root))} == saved
+
+
+def test_after_a_foreign_umount_the_daemon_goes_on_for_a_bounded_time(new_onitu: Maker) -> None:
+    onitu = new_onitu()
+    onitu.mount("-o", "linger=1s")
+    pause(onitu)
+    (onitu.mnt / "f.txt").write_text("later")
+    process = foreign_umount(onitu)
+    assert select.select([process], [], [], 60)[0]
+    os.close(process)
+    assert "ended with work left" in onitu.log()
+    onitu.mount()
+    resume(onitu)
+    onitu.wait()
+    assert (onitu.roots["b"] / "f.txt").read_text() == "later"
+
+
+def test_one_can_mount_again_while_the_daemon_goes_on(onitu: Onitu) -> None:
+    pause(onitu)  # so that it does, for as long as it may
+    (onitu.mnt / "f.txt").write_text("later")
+    process = foreign_umount(onitu)
+    onitu.mount()
+    assert select.select([process], [], [], 0)[0]
+    os.close(process)
+    assert (onitu.mnt / "f.txt").read_text() == "later"
+    resume(onitu)
+    onitu.wait()
+
+
+def test_other_owners_and_fewer_permissions_are_shown_and_nothing_is_changed(new_onitu: Maker) -> None:
+    onitu = new_onitu()
+    onitu.mount("-o", "uid=4321,gid=4322,fmask=0137,dmask=027")
+    directory = onitu.mnt / "d"
+    directory.mkdir()
+    (directory / "f.txt").write_text("x")
+    (directory / "f.txt").chmod(0o777)
+    (directory / "link").symlink_to("f.txt")
+
+    def shown(path: Path) -> tuple[int, int, int]:
+        found = path.lstat()
+        return found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)
+
+    for _ in range(2):  # as made, and as read again after a restart
+        assert shown(onitu.mnt)[:2] == (4321, 4322)
+        assert shown(directory) == (4321, 4322, 0o750)
+        assert shown(directory / "f.txt") == (4321, 4322, 0o640)
+        assert shown(directory / "link") == (4321, 4322, 0o777)
+        assert {entry.name: entry.stat().st_uid for entry in os.scandir(directory)}["f.txt"] == 4321
+        onitu.umount()
+        onitu.mount("-o", "uid=4321,gid=4322,umask=0137,dmask=027")
+    onitu.umount()
+    onitu.mount()
+    assert shown(directory / "f.txt") == (os.geteuid(), os.getegid(), 0o777)
+    refused = onitu.run("mount", onitu.setup, onitu.mnt, "-o", "umask=8")
+    assert refused.returncode == USAGE
+    assert "umask= takes permission bits as octal digits" in refused.stderr

@@ -28,6 +28,10 @@ mount --bind passwd /etc/passwd
 mount --bind fstab /etc/fstab
 mount --bind fuse.conf /etc/fuse.conf
 mount --bind bin /usr/local/bin
+mkdir sbin real-sbin
+mount --bind /usr/sbin real-sbin
+ln -s "$BASE"/own/real-sbin/* sbin
+mount --bind sbin /usr/sbin      # where a helper of mount(8) can be put without touching that of the machine
 mkdir -p /run/mount
 mount -t tmpfs tmpfs /run/mount  # where libmount notes who mounted what
 echo set up

@@ -1,0 +1,1 @@
+"""Files that are installed elsewhere: a systemd unit and the man page."""

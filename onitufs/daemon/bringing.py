@@ -55,9 +55,11 @@ class Bringing:
         return self._need(file, _Job(inode.number, inode.generation, name))
 
     def held_back(self, file: FileId, inode: Inode, decision: Decision) -> Decision:
-        """The decision about an absent file without the orders that send its bytes; those are brought instead."""
+        """The decision about an absent file without the orders that send its bytes; those are brought instead.
+
+        They are also brought if the decision says so."""
         kept: list[Order] = [o for o in decision.orders if not (isinstance(o, Put) and o.kind is Kind.FILE)]
-        if len(kept) == len(decision.orders):
+        if len(kept) == len(decision.orders) and not decision.bring:
             self.not_needed(file)
             return decision
         problem = self._need(file, _Job(inode.number, inode.generation, None))

@@ -116,6 +116,7 @@ class Decision:
     `needs`: directories that must get a Copy on an entry before anything can go on: remember that (EntryView.needed)
     until it has one or is dead, and ask about the directory.
     `problems`: for people, one line each: what keeps it from being placed and does not pass by itself.
+    `bring`: its bytes have to be here first, because an entry that alone holds them is to lose them.
     """
 
     orders: tuple[Order, ...] = ()
@@ -127,3 +128,4 @@ class Decision:
     waits_for: tuple[FileId, ...] = ()
     needs: tuple[tuple[EntryName, FileId], ...] = ()
     problems: tuple[str, ...] = ()
+    bring: bool = False

@@ -24,8 +24,6 @@ from onitufs.model.state import Decision, EntryView, FileState, Occupant
 SETTLE_S = 2.0
 """How long a name rests before its Copies are moved or deleted."""
 
-ONLY_THERE = "not taken away: its bytes are nowhere else, and no rule names another entry for it"
-
 _PERMISSIONS = 0o777
 
 
@@ -38,6 +36,7 @@ class _Step:
     waits_for: tuple[FileId, ...] = ()
     needs: FileId | None = None
     problem: str = ""
+    bring: bool = False
     open: bool = True
 
 
@@ -64,6 +63,7 @@ def orders_for(state: FileState, now_s: float, settle_s: float = SETTLE_S) -> De
         waits_for=tuple(dict.fromkeys(file for _, step in steps for file in step.waits_for)),
         needs=tuple((entry, step.needs) for entry, step in steps if step.needs is not None),
         problems=tuple(f"{entry}: {step.problem}" for entry, step in steps if step.problem),
+        bring=any(step.bring for _, step in steps),
     )
 
 
@@ -270,7 +270,7 @@ def _take_away(
     if state.alive and not may_drop(state, copy, required):
         if view.in_the_way:
             return _park(view, copy)
-        return _Step(problem=ONLY_THERE) if state.absent and not required else _withheld(state)
+        return _Step(bring=True) if state.absent and not required else _withheld(state)
     return _Step(order=Delete(entry=view.entry, file=state.file, copy=copy))
 
 

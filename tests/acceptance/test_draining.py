@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
+from .absence import forget_bytes
 from .conftest import Maker
 from .harness import ONITUFS, Onitu
 from .test_plan import names
@@ -96,3 +97,18 @@ def test_nothing_leaves_before_the_others_have_it(new_onitu: Maker) -> None:
     onitu.ok("entry", "drain", "b", "-m", onitu.mnt)
     onitu.wait()
     assert (names(onitu.roots["a"]), names(onitu.roots["b"])) == (["file", "new"], [])
+
+
+def test_what_only_the_entry_has_is_brought_here_before_it_leaves(new_onitu: Maker) -> None:
+    onitu = new_onitu(rules=[{"match": {"path": "/"}, "sync": ["b"]}, {"match": {"path": "/both"}, "sync": ["a"]}])
+    onitu.mount()
+    for name in ("alone", "both"):
+        (onitu.mnt / name).write_text(f"all of {name}")
+    onitu.wait()
+    onitu.umount()
+    forget_bytes(onitu.state, ["alone", "both"])
+    onitu.mount()
+    onitu.ok("entry", "drain", "b", "--local", "-m", onitu.mnt)
+    assert (names(onitu.roots["a"]), names(onitu.roots["b"])) == (["both"], [])
+    for name in ("alone", "both"):
+        assert (onitu.mnt / name).read_text() == f"all of {name}"

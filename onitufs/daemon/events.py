@@ -5,6 +5,7 @@ An event is a JSON-ready dict: `time` (RFC 3339 UTC, ms), `event` (docs/operatio
 
 from collections import deque
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import trio
 
@@ -34,26 +35,40 @@ _OF_CHANGES = {  # why a file is unsettled -> what a person calls it
 }
 
 
+@dataclass(slots=True)
+class Event:
+    """What happened, as cheap as it can be kept. `about`: JSON-ready."""
+
+    at_ns: int  # wall clock
+    what: str
+    path: bytes | None
+    about: dict[str, object]
+
+    def told(self) -> Answer:
+        told: Answer = {"time": moment(self.at_ns, "milliseconds"), "event": self.what}
+        return told | (path_fields(self.path) if self.path is not None else {}) | self.about
+
+
 class Listener:
     """Holds events until they are taken; what is too much is counted instead, and that is told in its place."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Answer] = deque()
+        self._waiting: deque[Event] = deque()
         self._lost = 0
-        self._lost_at = ""  # the time of the last one of them
+        self._lost_at_ns = 0  # when the last one of them happened
         self._arrived = trio.Event()
 
-    def offer(self, event: Answer) -> None:
+    def offer(self, event: Event) -> None:
         if len(self._waiting) >= MOST_WAITING:
             self._lost += 1
-            self._lost_at = event["time"]
+            self._lost_at_ns = event.at_ns
             return
         if self._lost:
             self._waiting.append(self._what_was_lost())
         self._waiting.append(event)
         self._arrived.set()
 
-    async def next(self) -> Answer:
+    async def next(self) -> Event:
         """The next event, or {"lost": n} in place of those for which there was no room."""
         while not self._waiting and not self._lost:
             self._arrived = trio.Event()
@@ -62,9 +77,9 @@ class Listener:
             return self._waiting.popleft()
         return self._what_was_lost()
 
-    def _what_was_lost(self) -> Answer:
+    def _what_was_lost(self) -> Event:
         lost, self._lost = self._lost, 0
-        return {"time": self._lost_at, "event": "lost", "lost": lost}
+        return Event(self._lost_at_ns, "lost", None, {"lost": lost})
 
 
 class Events:
@@ -74,17 +89,15 @@ class Events:
         self._volume = volume
         self._placements = placements
         self._conflicts = Conflicts(volume)
-        self._recent: deque[Answer] = deque(maxlen=RECENT)
+        self._recent: deque[Event] = deque(maxlen=RECENT)
         self._listeners: set[Listener] = set()
 
     # -- telling -----------------------------------------------------------------------------------------------------
 
     def tell(self, event: str, file: FileId | None = None, **about: object) -> None:
         """Something happened; `file`: to which."""
-        told: Answer = {"time": moment(self._volume.now_ns(), "milliseconds"), "event": event}
-        if file is not None:
-            told |= path_fields(self._volume.path(file) or b"?")
-        told |= about
+        path = None if file is None else self._volume.path(file) or b"?"
+        told = Event(self._volume.now_ns(), event, path, about)
         self._recent.append(told)
         for listener in self._listeners:
             listener.offer(told)
@@ -95,11 +108,18 @@ class Events:
         if event == "renamed" and not self._placements.of(file):
             event = "saved"  # as programs do it: written under another name first
         if event == "arrived":
-            self.tell(event, file, entry=next(iter(self._placements.of(file)), ""))
+            self.tell(event, file, entry=self._whence(file))
         elif event is not None:
             self.tell(event, file)
         if why in ("found", "overtaken") and (conflict := self._conflicts.get(file)) is not None:
             self.tell("conflict", conflict.original or file, entry=conflict.entry, kept=self._name(file))
+
+    def _whence(self, file: FileId) -> str:
+        """The entry that has what a file is now."""
+        name = self._volume.name(file)
+        newest = 0 if name is None or not name.alive else self._volume.peek(name.inode).generation
+        copies = self._placements.of(file).values()
+        return next((copy.entry for copy in copies if copy.generation == newest), "")
 
     def _name(self, file: FileId) -> str:
         return (self._volume.path(file) or b"?").rpartition(b"/")[2].decode(errors="replace")
@@ -130,8 +150,8 @@ class Events:
             self._listeners.add(listener)
         try:
             for event in before:
-                yield event
+                yield event.told()
             while go_on:
-                yield await listener.next()
+                yield (await listener.next()).told()
         finally:
             self._listeners.discard(listener)

@@ -9,7 +9,7 @@ from onitufs.model.ids import EntryName
 from onitufs.volume.placements import Placements
 from onitufs.volume.tree import Changes
 
-SLICE = 200
+SLICE = 50  # Copies that are rewritten before other tasks get a turn
 
 log = logging.getLogger(__name__)
 

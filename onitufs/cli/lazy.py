@@ -23,6 +23,10 @@ class LazyGroup(click.Group):
             return None
         command = importlib.import_module(f".{module}", __package__).command
         assert isinstance(command, click.Command)
+        if ctx.resilient_parsing:  # it is a shell that asks
+            from .completing import teach
+
+            teach(command)
         return command
 
     def resolve_command(

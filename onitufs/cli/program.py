@@ -29,7 +29,10 @@ COMMANDS = {
     "log": "log",
     "check": "check",
     "drivers": "drivers",
+    "doctor": "doctor",
     "install-helper": "install_helper",
+    "completion": "completion",
+    "man": "man",
     "unit": "unit",
     "version": "version",
 }

@@ -35,3 +35,16 @@ def _parse(line: bytes) -> Mount | None:
 def _plain(field: bytes) -> str:
     """A field without the octal escapes that stand for blanks, newlines and backslashes."""
     return os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), field))
+
+
+def type_at(path: str) -> str:
+    """The type of the file system that a directory is on, "?" if it cannot be told. Touches nothing that is mounted."""
+    found, length = "?", -1
+    path = os.path.realpath(path)
+    with open("/proc/self/mountinfo", "rb") as file:
+        for line in file:
+            fields = line.rstrip(b"\n").split(b" ")
+            point = _plain(fields[4])
+            if len(point) >= length and (path == point or path.startswith(point.rstrip("/") + "/")):
+                found, length = _plain(fields[fields.index(b"-", 6) + 1]), len(point)
+    return found

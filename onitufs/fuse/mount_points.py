@@ -19,7 +19,7 @@ from onitufs.model.errors import NoDaemon
 TYPE = "fuse.onitufs"
 _PROBE = "import os,sys\ntry: os.statvfs(sys.argv[1])\nexcept OSError as e: sys.exit(e.errno)"
 _PROBE_S = 5.0
-_DEAD = (errno.ENOTCONN, errno.ECONNABORTED)
+DEAD = (errno.ENOTCONN, errno.ECONNABORTED)
 _MNT_DETACH, _UMOUNT_NOFOLLOW = 2, 8
 _FUSE_CONF = "/etc/fuse.conf"
 
@@ -71,7 +71,7 @@ def prepare(point: str) -> str:
             raise NoDaemon(
                 f"{path}: what is mounted there does not answer; take it away with 'fusermount3 -uz {path}' first"
             )
-        if state not in _DEAD:
+        if state not in DEAD:
             raise NoDaemon(
                 f"{path}: {there.source} is mounted there already; end that with 'onitufs umount {path}' first"
             )
@@ -144,7 +144,7 @@ def _need_directory(path: str) -> None:
     except NotADirectoryError:
         raise NoDaemon(f"{path}: is not a directory; name an empty one") from None
     except OSError as error:
-        remedy = f"; take away what is mounted there with 'fusermount3 -uz {path}'" if error.errno in _DEAD else ""
+        remedy = f"; take away what is mounted there with 'fusermount3 -uz {path}'" if error.errno in DEAD else ""
         raise NoDaemon(f"{path}: {error.strerror}{remedy}") from None
     if not empty:
         raise NoDaemon(f"{path}: is not empty, and what is in it would be hidden; name an empty directory")

@@ -19,6 +19,7 @@ class Restoring(Tree):
     """A Tree whose history can be restored. Plain methods; nothing waits."""
 
     content: ContentStore
+    _restored: dict[InodeNumber, Seq]  # since when an inode has its bytes, if it was never written to since
 
     def _open_orphans(self) -> dict[ContentId, Inode]:
         """The inodes without a name that programs still hold open, by their content."""
@@ -60,6 +61,7 @@ class Restoring(Tree):
         else:
             self._commit_keeping(changes, old, inode, above)
         self._live[inode.number] = inode
+        self._restored[inode.number] = seq
         self._let_go(content)
         self.changed(file)
         return file

@@ -13,10 +13,11 @@ from onitufs.catalog.journal import Record, Segment
 from onitufs.catalog.store import Catalog
 from onitufs.content import files
 from onitufs.content.files import ContentStore
-from onitufs.model.ids import ContentId, Seq
+from onitufs.model.ids import ContentId, GenerationId, InodeNumber, Seq
 from onitufs.volume import Volume
 from onitufs.volume.history import History
 from onitufs.volume.opened import Handle, HotMark
+from onitufs.volume.tree import Changes
 
 from . import world
 from .world import Rules
@@ -25,12 +26,12 @@ from .world import Rules
 class _NeverWaits(Volume):
     def settled_for_write(self, handle: Handle) -> bool:
         file = self.handles[handle].file
-        if file.frozen:
+        if file.frozen and not file.inode.absent:
             content = file.inode.content
             self.catalog.commit({keys.hot(file.inode.number): content.to_bytes(8, "big")}, hot=True)
             self._hot[file.inode.number] = HotMark(content)
             file.frozen = False
-        return True
+        return not file.frozen
 
 
 class NoWaitForHot(Rules):
@@ -297,7 +298,39 @@ class RestoredAndKept(Rules):
         yield mock.patch.object(History, "drop")
 
 
+class _ArrivalsUntold(Volume):
+    def arrived(
+        self, number: InodeNumber, generation: GenerationId, content: ContentId, also: Changes | None = None
+    ) -> None:
+        with mock.patch.object(self.content, "sealed"):
+            super().arrived(number, generation, content, also)
+
+
+class ArrivalsUnsynced(Rules):
+    """What was fetched is recorded, and no barrier hears of it."""
+
+    volume = _ArrivalsUntold
+
+
+class _BelievedTooSoon(Volume):
+    def begin_fetch(self) -> tuple[ContentId, int]:
+        content, fd = super().begin_fetch()
+        inode = next(inode for inode in self._live.values() if inode.absent)
+        inode.content, inode.absent = content, False
+        self._commit({}, inode)
+        inode.absent = True
+        return content, fd
+
+
+class BelievedBeforeItCame(Rules):
+    """The record says that the bytes are here before they are."""
+
+    volume = _BelievedTooSoon
+
+
 PLANTED = (
+    ArrivalsUnsynced,
+    BelievedBeforeItCame,
     KeptAndLetGo,
     KeptByAnotherRecord,
     RestoredAndKept,

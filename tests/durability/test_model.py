@@ -12,7 +12,16 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
-from .planted import PLANTED, CarriedForEver, DroppedHotForOneContent, NoStopAtBadRecord, SyncfsTrusted, SyncsAtOnce
+from .planted import (
+    PLANTED,
+    ArrivalsUnsynced,
+    BelievedBeforeItCame,
+    CarriedForEver,
+    DroppedHotForOneContent,
+    NoStopAtBadRecord,
+    SyncfsTrusted,
+    SyncsAtOnce,
+)
 from .world import Op, Rules, Violation, play
 
 HISTORIES = int(os.environ.get("ONITUFS_HISTORIES", "1500"))
@@ -25,6 +34,7 @@ _AMOUNT = st.integers(0, 3)
 _ANY = (
     "create", "write", "seal", "close", "open_again", "open_truncating", "cut_off", "rename", "link", "unlink", "fsync",
     "barrier", "fold", "collect", "cool", "lose_pages", "step", "steps", "expire", "restore",
+    "adopt", "change", "fetch",
 )  # fmt: skip
 
 
@@ -44,6 +54,8 @@ _PHRASES = st.one_of(
     _phrase("unlink", "fsync", "steps", "expire", "collect", "step"),
     _phrase("lose_pages", "fsync", "steps", "fsync", "steps"),
     _phrase("fsync", "rename", "fsync", "step"),
+    _phrase("adopt", "fetch", "open_again", "steps", "write", "close"),
+    _phrase("change", "fetch", "fsync", "steps"),
     _phrase("fold", "step", "steps", "steps", "collect"),
 )
 _LIFE = st.tuples(
@@ -65,6 +77,9 @@ def _life(*phrases: str, ends: st.SearchStrategy[list[Op]] = _NOTHING) -> st.Sea
 
 
 _FOCUSED: dict[type[Rules], st.SearchStrategy[list[Life]]] = {
+    # What was fetched is recorded, and that record is on disk.
+    ArrivalsUnsynced: _life("adopt a 1", "fetch a 1", "fsync a 0", "steps a 0"),
+    BelievedBeforeItCame: _life("adopt a 1", "fetch a 3", "fsync a 0", "steps a 0"),
     # A barrier is cut short: any page of the journal may be missing, B(S) there.
     NoStopAtBadRecord: _life(
         "create a 0", "close a 0", "create b 0", "close b 0", "fsync b 0",

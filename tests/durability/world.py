@@ -22,11 +22,13 @@ from onitufs.catalog.store import Catalog
 from onitufs.content import files, side
 from onitufs.content.files import ContentStore
 from onitufs.model import errors
-from onitufs.model.ids import ROOT_INODE, InodeNumber, Seq
-from onitufs.volume import Volume, restoring
+from onitufs.model.files import Kind
+from onitufs.model.ids import ROOT_INODE, FileId, GenerationId, InodeNumber, Seq
+from onitufs.volume import Volume, absence, restoring
 from onitufs.volume import volume as volume_module
 from onitufs.volume.opened import Handle
 from onitufs.volume.space import Space
+from onitufs.volume.tree import Changes
 
 from .simulated_disk import SimulatedDisk, Stopped
 from .stepping import SteppedLock, Stepper
@@ -67,6 +69,7 @@ class Oracle:
         self.fsynced = 0
         self.was_cut = False  # since the last good start
         self.sealed: dict[int, bytes] = {}
+        self._sealed_in: dict[int, int] = {}  # generation -> content; one that was emptied since has another
         self.broken = ""  # found in the middle of a call, from where nothing may be raised
         self._left: dict[int, bytes] = {}  # content id -> bytes when the last life ended
 
@@ -87,8 +90,9 @@ class Oracle:
         self._pending = self._tree(after)
         self._nothing_forgotten(changes, self.history[-1][1], self._pending)
         for _, content, generation in self._pending.values():
-            if generation and generation not in self.sealed:
+            if content and generation and generation not in self.sealed:
                 self.sealed[generation] = self.path(content).read_bytes()
+                self._sealed_in[generation] = content
 
     def committed(self, seq: int) -> None:
         assert self._pending is not None
@@ -121,11 +125,12 @@ class Oracle:
     def _nothing_forgotten(self, changes: Mapping[bytes, bytes | None], before: Tree, after: Tree) -> None:
         """Sealed bytes that lose their name are history's by the same record, and have one owner."""
         owners = [(number, content) for number, content, _ in after.values()]
-        contents = [content for number, content in dict.fromkeys(owners)]
+        contents = [content for _, content in dict.fromkeys(owners) if content]  # 0: the bytes are elsewhere
         if len(contents) != len(set(contents)):
             self.broken = "two own the same bytes"
         for name, (number, content, generation) in before.items():
-            if number and content not in contents and self.sealed.get(generation):
+            sealed = self._sealed_in.get(generation) == content and self.sealed[generation]
+            if number and content and content not in contents and sealed:
                 self.broken = f"{name!r} lost its bytes, and history does not have them"
 
     # -- what must hold --
@@ -144,7 +149,7 @@ class Oracle:
             raise Violation(f"after {what}, the tree is {tree}, not one of {allowed}")
         for name, (_, content, _) in tree.items():
             # (After a power cut one that was never sealed may be missing: recovery makes it anew, see `recovered`.)
-            if not self.was_cut and self._bytes(name, content) != self._left[content]:
+            if content and not self.was_cut and self._bytes(name, content) != self._left[content]:
                 raise Violation(f"{name!r} lost written bytes without a power cut")
         self._now, self._pending = found, None
         self.history = [(catalog.durable_seq, tree)]
@@ -157,6 +162,8 @@ class Oracle:
             if not number and not generation:  # it was being written to when it ended
                 self._bytes(name, content)
                 continue
+            if not content and generation:
+                continue  # absent
             if generation not in self.sealed:
                 raise Violation(f"{name!r} was never sealed, and recovery did not see to it")
             if self._bytes(name, content) != self.sealed[generation]:
@@ -191,7 +198,7 @@ class World:
         disk.start(stop_after)
         self.oracle.content = self.root / "content"
         with contextlib.ExitStack() as stack:
-            for module in (journal, files, side, volume_module, restoring):
+            for module in (journal, files, side, volume_module, restoring, absence):
                 stack.enter_context(mock.patch.object(module, "os", disk))
             stack.enter_context(mock.patch.object(files, "_syncfs", disk.syncfs))
             stack.enter_context(mock.patch.object(table.Table, "fold", _folding(disk, table.Table.fold)))
@@ -236,6 +243,10 @@ def _watched(catalog: type[Catalog], oracle: Oracle) -> type[Catalog]:
             return seq
 
     return Watched
+
+
+def _nothing_else(file: FileId, generation: GenerationId) -> Changes:
+    return {}
 
 
 class _Life:
@@ -313,13 +324,20 @@ class _Life:
             self.volume.expire(free=1, limit=1 + y)
         elif what == "restore":
             for kept in self.volume.history.scan(brief=bool(y % 2), limit=1):
-                self.volume.restore(kept, ROOT_INODE, name)
+                try:
+                    self.volume.restore(kept, ROOT_INODE, name)
+                except errors.NoEntry:
+                    self.world.oracle.broken = "history has lost its bytes"
         elif what == "cool":
             self.volume.tick(time.monotonic() + 1000)
         elif what == "create":
             if self.volume.lookup(ROOT_INODE, name) is None:
                 inode, handle = self.volume.create(ROOT_INODE, name, 0o644, 0, 0)
                 self.handles[inode.number] = handle
+        elif what == "adopt":
+            if self.volume.dirent(ROOT_INODE, name) is None:
+                size = 30 + 60 * y
+                self.volume.adopt(ROOT_INODE, name, Kind.FILE, size=size, mtime_ns=1, mode=0o644, also=_nothing_else)
         else:
             inode_ = self.volume.lookup(ROOT_INODE, name)
             if inode_ is not None:
@@ -327,7 +345,7 @@ class _Life:
 
     def spawn(self, function: Any, *args: Any) -> None:
         async def guarded() -> None:
-            with contextlib.suppress(Stopped, OSError):
+            with contextlib.suppress(Stopped, OSError, errors.ServiceError):
                 await function(*args)
 
         self.nursery.start_soon(guarded)
@@ -360,6 +378,25 @@ class _Life:
         if handle is not None:
             self.volume.flush(handle)
             self.volume.release(handle)
+
+    def change(self, number: InodeNumber, name: bytes, y: int) -> None:
+        """Somebody changes it on an entry."""
+        file = self.volume.inode(number).files[0]
+        self.volume.replace_content(file, size=30 + 60 * y, mtime_ns=1, mode=0o644, also=_nothing_else)
+
+    def fetch(self, number: InodeNumber, name: bytes, y: int) -> None:
+        """Its bytes come from an entry, if they are not here. Amount 3: not all of them."""
+        inode = self.volume.inode(number)
+        if not inode.absent:
+            return
+        content, fd = self.volume.begin_fetch()
+        data = bytes([1 + inode.generation % 255]) * inode.size
+        self.disk.pwrite(fd, data[:10], 0)
+        if y < 3:
+            self.disk.pwrite(fd, data[10:], 10)
+        self.disk.close(fd)
+        if y < 3:
+            self.volume.arrived(number, inode.generation, content)
 
     def unlink(self, number: InodeNumber, name: bytes, y: int) -> None:
         self.volume.unlink(ROOT_INODE, name)

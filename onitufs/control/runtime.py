@@ -163,7 +163,13 @@ def running() -> list[Daemon]:
     Removes what our own dead daemons left. Raises StateError if our own directory is not ours alone.
     """
     own = os.geteuid()
-    found = _in_directory(own_directory(), own)
+    usual = own_directory()
+    found = _in_directory(usual, own)
+    # one that was started before the session began, or outlived one, is not in the session's directory
+    others = [(own, directory) for directory in _possible_directories(own) if own and directory != usual]
+    for uid, directory in others:
+        with contextlib.suppress(StateError):
+            found += _in_directory(directory, uid)
     for uid in _other_users() if own == 0 else ():
         for directory in _possible_directories(uid):
             with contextlib.suppress(StateError):  # a user's broken directory is the user's business

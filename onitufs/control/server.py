@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from onitufs.daemon.service import Answer, Service
-from onitufs.model.errors import Exit, OnituError
+from onitufs.model.errors import Exit, OnituError, StateError
 
 from . import protocol, runtime
 from .client import CREDENTIALS
@@ -22,6 +22,7 @@ from .questions import MANY_ANSWERS, ONE_ANSWER, Arguments
 log = logging.getLogger(__name__)
 
 MOST_CLIENTS = 64
+LOOK_S = 5.0  # how long we may be out of reach after a session's directory was taken away
 FAREWELL_S = 2.0  # how long the answer to `stop` may hold up the end of the daemon
 
 Send = Callable[[protocol.Fields], Awaitable[None]]
@@ -30,11 +31,30 @@ Send = Callable[[protocol.Fields], Awaitable[None]]
 async def serve(service: Service, *, state: str, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
     """Answer clients until cancelled; they can find us when task_status.started() was called.
 
-    Raises StateError or OSError if the socket cannot be made. Cancelled: socket and record are removed.
+    If the place where they look is taken away, as that of a session is when it ends, we move to another. Raises
+    StateError or OSError if the socket cannot be made. Cancelled: socket and record are removed.
     """
+    started: Callable[[], None] = task_status.started  # only once
+    while True:
+        try:
+            await _serve_at_one_place(service, state, started)
+        except (StateError, OSError):
+            if started is not _nothing:
+                raise
+            log.exception("control: there is no place for the socket")
+            await trio.sleep(LOOK_S)
+        started = _nothing
+
+
+def _nothing() -> None:
+    pass
+
+
+async def _serve_at_one_place(service: Service, state: str, started: Callable[[], None]) -> None:
+    """Returns when the place is gone."""
     glance = service.status()
     name = f"{os.getpid()}.socket"
-    with runtime.entered() as (_, directory):
+    with runtime.entered() as (path, directory):
         listener = trio.SocketListener(trio.socket.from_stdlib_socket(_listen(directory, name)))
         clients = trio.CapacityLimiter(MOST_CLIENTS)
 
@@ -46,11 +66,23 @@ async def serve(service: Service, *, state: str, task_status: trio.TaskStatus[No
                 with runtime.registered(
                     setup=str(glance["setup"]), name=str(glance["name"]), mount=str(glance["mount"]), state=state
                 ):
-                    task_status.started()  # clients that come now wait in the socket's queue
-                    await trio.serve_listeners(converse, [listener])
+                    started()  # clients that come now wait in the socket's queue
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(trio.serve_listeners, converse, [listener])
+                        await _until_gone(f"{path}/{name}")
+                        log.info("control: the socket was taken away, making another", extra={"from": path})
+                        nursery.cancel_scope.cancel()
         finally:
             with contextlib.suppress(OSError):
                 os.unlink(name, dir_fd=directory)
+
+
+async def _until_gone(socket_path: str) -> None:
+    """Returns when a session's directory was taken away. Others stay; and a home on a dead server is not to be asked."""
+    if not socket_path.startswith("/run/user/"):
+        await trio.sleep_forever()
+    while os.path.lexists(socket_path):  # noqa: ASYNC110, ASYNC240  nobody tells, and it is in memory
+        await trio.sleep(LOOK_S)
 
 
 def _listen(directory: int, name: str) -> socket.socket:

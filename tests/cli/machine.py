@@ -32,7 +32,8 @@ mkdir sbin real-sbin
 mount --bind /usr/sbin real-sbin
 ln -s "$BASE"/own/real-sbin/* sbin
 mount --bind sbin /usr/sbin      # where a helper of mount(8) can be put without touching that of the machine
-mkdir -p /run/mount
+mkdir -p /run/user /run/mount
+mount -t tmpfs tmpfs /run/user
 mount -t tmpfs tmpfs /run/mount  # where libmount notes who mounted what
 echo set up
 exec sleep infinity

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from ..acceptance.harness import until
 from .conftest import ONITUFS
 from .machine import UID, Machine, a_machine
 from .place import Place
@@ -117,4 +118,29 @@ def test_programs_run_only_if_asked_and_devices_never(place: Place) -> None:
     place.fstab("noauto,user")  # which implies noexec, nosuid, nodev
     place.ok("/bin/mount", place.mnt)
     assert place.machine.run(place.mnt / "true", uid=place.uid).returncode == 126
+    place.ok(ONITUFS, "umount", place.mnt)
+
+
+def test_the_daemon_is_found_whether_sessions_begin_or_end(machine: Machine) -> None:
+    """At boot there is none, and a daemon outlives them: where a session's sockets are comes and goes."""
+    place = Place(machine, machine.home / "sessions", UID)
+    session = f"/run/user/{UID}"
+
+    def begin() -> None:
+        place.ok("/bin/mkdir", "-m", "700", session, uid=0)
+        place.ok("/bin/chown", str(UID), session, uid=0)
+
+    place.fstab("noauto,user")
+    place.ok("/bin/mount", place.mnt)
+    begin()
+    place.ok(ONITUFS, "status", place.mnt)
+    place.ok(ONITUFS, "status", place.mnt, uid=0)
+    place.ok(ONITUFS, "umount", place.mnt)
+
+    place.ok("/bin/mount", place.mnt)
+    assert place.ok("/bin/ls", f"{session}/onitufs") != ""
+    place.ok("/bin/rm", "-r", session, uid=0)
+    until("the daemon has moved", lambda: place.run(ONITUFS, "status", place.mnt).returncode == 0)
+    begin()
+    place.ok(ONITUFS, "status", place.mnt)
     place.ok(ONITUFS, "umount", place.mnt)

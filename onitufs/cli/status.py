@@ -46,6 +46,8 @@ def lines(status: Mapping[str, Any]) -> Iterator[str]:
     if files.get("only_here"):
         yield f"{show.files(files['only_here'])} only here: no rule names an entry for them"
     yield from _store(status.get("store", {}))
+    if status.get("conflicts"):
+        yield f"{show.count(status['conflicts'], 'conflict', 'conflicts')}: `onitufs conflicts list`"
     if entries := status.get("entries"):
         yield from show.table([_entry(entry) for entry in entries])
     for entry in entries or []:
@@ -71,10 +73,11 @@ def _store(store: Mapping[str, Any]) -> Iterator[str]:
 
 def _entry(entry: Mapping[str, Any]) -> list[str]:
     since = f"since {show.text(entry, 'since')}" if entry.get("since") else ""
+    health = show.text(entry, "health") + (", being emptied" if entry.get("draining") else "")
     busy = len(entry.get("running", []))
     work = f"{entry.get('queued', 0)} queued" + (f", {busy} running" if busy else "")
     return [
-        show.text(entry, "name"), show.text(entry, "driver"), show.text(entry, "health"),
+        show.text(entry, "name"), show.text(entry, "driver"), health,
         work, since,
     ]  # fmt: skip
 

@@ -88,6 +88,7 @@ class Answers:
             "verdict": self._verdict(failures, entries),
             "files": self._counts(failures),
             "store": self._store(),
+            "conflicts": self._choosing.count(),
             "entries": entries,
             "failures": failures[:FAILURES_SHOWN],
         }

@@ -39,6 +39,10 @@ class Choosing:
             ]
         }
 
+    def count(self) -> int:
+        """How many conflicts are open."""
+        return len(self._conflicts.all())
+
     def _side(self, file: FileId) -> Answer:
         _, inode = self._alive(file)
         copies = self._placing.placements.of(file).values()

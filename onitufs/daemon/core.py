@@ -194,7 +194,7 @@ class _Daemon:
             task_status.started()
             async for number in signals:
                 if number == signal.SIGHUP:
-                    await self._setups.reload()
+                    self._setups.reload_soon()
                     continue
                 log.info("ending", extra={"signal": signal.Signals(number).name})
                 await self._unmount(force=True)

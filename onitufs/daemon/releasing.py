@@ -5,6 +5,7 @@ that are to hold the file hold it. Worked off in slices; where it stopped is in 
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 
 import trio
@@ -28,13 +29,13 @@ def begin(changes: Changes) -> None:
     changes[_KEY] = pack_value(b"")
 
 
-async def work_off(placing: Placing, outlook: Outlook) -> None:
+async def work_off(placing: Placing, outlook: Callable[[], Outlook]) -> None:
     """Release what is left to be looked at; nothing if there is nothing. Raises OSError."""
     catalog = placing.volume.catalog
-    ahead = Ahead(placing, outlook)
     released = 0
     while (mark := catalog.get(_KEY)) is not None:
         began_s = trio.current_time()
+        ahead = Ahead(placing, outlook())  # the rules may have changed since the last slice
         rows = catalog.scan(keys.COPY, unpack_value(mark), SLICE)
         changes: Changes = {_KEY: pack_value(rows[-1][0]) if rows else None}
         freed = [

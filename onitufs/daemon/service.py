@@ -21,6 +21,7 @@ class Service(Protocol):
         verdict: "safe" | "pending" | "failing" | "needs-person";
         files: {all, directories, placed, pending, failing, only_here, bytes_pending};
         store: {bytes (null: not known, which it is only under a quota), quota, history: {versions, bytes}};
+        conflicts: how many are open;
         entries: as `entries()`;
         failures: up to 100 of {path, entry, reason, remedy, since}.
         """

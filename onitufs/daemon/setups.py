@@ -48,6 +48,7 @@ class Setups:
         self._placements = Placements(volume.catalog)
         self._changing = trio.Lock()
         self._more = trio.Event()
+        self._reload_asked = trio.Event()
 
     # -- at the start --------------------------------------------------------------------------------------------------
 
@@ -61,11 +62,32 @@ class Setups:
         self._in_force()
 
     async def run(self) -> None:
-        """Work off what `plan --apply` has begun, whenever it has."""
+        """Work off what `plan --apply` has begun, and read the setup again when that is asked for. Until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keep_releasing)
+            nursery.start_soon(self._keep_reloading)
+
+    async def _keep_releasing(self) -> None:
         while True:
-            await releasing.work_off(self._entries.joined, self.outlook(self.setup))
-            await self._more.wait()
             self._more = trio.Event()
+            await releasing.work_off(self._entries.joined, self._outlook_now)
+            await self._more.wait()
+
+    async def _keep_reloading(self) -> None:
+        while True:
+            await self._reload_asked.wait()
+            self._reload_asked = trio.Event()
+            await self._reload()
+
+    def _outlook_now(self) -> Outlook:
+        """What is in force."""
+        facts = self._entries.joined.facts
+        return Outlook(
+            rulebook=facts.rulebook,
+            abilities=facts.entries,
+            known=frozenset(entry.name for entry in self.setup.entries),
+            rules=tuple(rule.source for rule in self.setup.rules),
+        )
 
     def _in_force(self) -> bool:
         """Note what the setup says; True if that is something else than before, so that all is asked again."""
@@ -150,8 +172,11 @@ class Setups:
             renamed=renamed,
         )
 
-    async def reload(self) -> None:
+    def reload_soon(self) -> None:
         """SIGHUP: read the setup again. One that is wrong, or would lose something, changes nothing."""
+        self._reload_asked.set()
+
+    async def _reload(self) -> None:
         try:
             setup = await trio.to_thread.run_sync(load, self.setup.path)
             await self.change(setup, force=False)
@@ -163,6 +188,7 @@ class Setups:
     async def change(self, setup: Setup, *, force: bool) -> None:
         """Put another setup in force. Raises SetupError, NotPossible: then nothing has changed."""
         async with self._changing:
+            self._need_same_name(setup)
             self._entries.abilities(setup)
             renamed = self._renamed(setup)
             await self._need_no_last_copies(setup, renamed, force=force)
@@ -180,10 +206,19 @@ class Setups:
             if self._in_force() or renamed:
                 placing.ask_tree()
 
+    def _need_same_name(self, setup: Setup) -> None:
+        """The state is kept under it: with another one, the next mount would begin with nothing."""
+        if setup.name != self.setup.name:
+            raise NotPossible(
+                f"name: {setup.name!r} is another name than that of the mounted setup, {self.setup.name!r}: "
+                "what is mounted keeps its name; mount the other setup elsewhere, or give it this name"
+            )
+
     async def plan(self, path: Path | None, *, apply: bool, force: bool) -> AsyncIterator[Answer]:
         """As service.Service.plan says."""
         path = path or self.setup.path
         setup = replace(await trio.to_thread.run_sync(load, path), path=self.setup.path)
+        self._need_same_name(setup)
         outlook = self.outlook(setup)
         async for found in looked_ahead(self._entries.joined, outlook):
             if isinstance(found, Plan):

@@ -72,6 +72,8 @@ def test_list_shows_both_files(conflicted: Onitu) -> None:
     assert (one["kept"]["size"], one["original"]["size"]) == (len(THEIRS), len(MINE))
     assert one["kept"]["entries"] == one["original"]["entries"] == ["a", "b"]
     assert one["kept"]["here"] is True
+    assert conflicted.status()["conflicts"] == 1
+    assert "\n1 conflict: `onitufs conflicts list`\n" in conflicted.run("status", conflicted.mnt).stdout
     said = conflicted.ok("conflicts", "list", "-m", conflicted.mnt)
     assert said.startswith("1 conflict\n")
     assert KEPT in said

@@ -50,6 +50,7 @@ def test_what_the_rules_have_elsewhere_leaves_and_the_entry_can_go(onitu: Onitu)
     onitu.mount()
     onitu.wait()
     assert drained(onitu)
+    assert ", being emptied" in onitu.ok("status", onitu.mnt)
     assert names(onitu.roots["b"]) == []
     onitu.ok("entry", "drain", "b", "--stop", "-m", onitu.mnt)
     onitu.wait()

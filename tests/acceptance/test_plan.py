@@ -117,6 +117,11 @@ def test_a_wrong_setup_is_told_whole_and_changes_nothing(onitu: Onitu) -> None:
     done = onitu.run("plan", new_setup(onitu, entries=setup["entries"]), "-m", onitu.mnt)
     assert done.returncode == 2
     assert "punch_cards" in done.stderr
+    renamed_setup = onitu.base / "renamed.json"
+    renamed_setup.write_text(onitu.setup.read_text().replace('"acceptance"', '"other"'))
+    done = onitu.run("plan", "--apply", renamed_setup, "-m", onitu.mnt)
+    assert done.returncode == 7
+    assert "'other' is another name than that of the mounted setup" in done.stderr
     done = onitu.run("plan", onitu.base / "missing.json", "-m", onitu.mnt)
     assert done.returncode == 2
     assert "cannot be read" in done.stderr

@@ -78,7 +78,7 @@ async def _serve_at_one_place(service: Service, state: str, started: Callable[[]
 
 
 async def _until_gone(socket_path: str) -> None:
-    """Returns when the directory of a session was taken away. Others stay; a home on a dead server is not to be asked."""
+    """Returns when the directory of a session was taken away. Others stay; and a home on a dead server hangs."""
     if not socket_path.startswith("/run/user/"):
         await trio.sleep_forever()
     while os.path.lexists(socket_path):  # noqa: ASYNC110, ASYNC240  nobody tells, and it is in memory

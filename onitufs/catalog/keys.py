@@ -25,6 +25,7 @@ LOCAL = b"l"  # file id -> b"": placed nowhere, by the rules
 INTENT = b"t"  # entry, file id -> Intent: an order that may have been carried out without being recorded
 CONFLICT = b"k"  # file id -> ConflictedCopy: the file was kept beside another one, and nobody has chosen yet
 HISTORY = b"y"  # class (one byte), seq that ended it, content id -> Version: bytes that can be brought back
+PIN = b"p"  # file id -> b"": the bytes of it, and of all below, are to be here
 META = b"m"  # name -> value
 
 
@@ -111,6 +112,10 @@ def versions(brief: bool) -> bytes:
 
 def version(brief: bool, ended: Seq, content: ContentId) -> bytes:
     return versions(brief) + _pack(ended) + _pack(content)
+
+
+def pin(file: FileId) -> bytes:
+    return PIN + _pack(file)
 
 
 def meta(name: str) -> bytes:

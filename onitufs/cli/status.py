@@ -67,6 +67,8 @@ def _store(store: Mapping[str, Any]) -> Iterator[str]:
         facts.append(
             f"{show.count(history['versions'], 'version', 'versions')} in history, {show.size(history['bytes'])}"
         )
+    if store.get("pins"):
+        facts.append(show.count(store["pins"], "pin", "pins"))
     if facts:
         yield f"local store: {'; '.join(facts)}"
 

@@ -96,12 +96,15 @@ ONE_ANSWER: dict[str, Callable[[Service, Arguments], Answer | Awaitable[Answer]]
     "conflicts": lambda service, _: service.conflicts(),
     "resolve": lambda service, given: service.resolve(given.needed_path(), given.keep()),
     "stop_draining": lambda service, given: service.stop_draining(given.needed_text("entry")),
+    "pin": lambda service, given: service.pin(given.needed_path()),
+    "unpin": lambda service, given: service.unpin(given.needed_path()),
     "stop": lambda service, given: service.stop(given.seconds("timeout_s"), given.flag("now")),
     "log": _log,
 }
 
 MANY_ANSWERS: dict[str, Callable[[Service, Arguments], AsyncIterator[Answer]]] = {
     "watch": _watch,
+    "free": lambda service, given: service.free(given.needed_path()),
     "history": lambda service, given: service.history(given.needed_path()),
     "restore": lambda service, given: service.restore(given.needed_path(), given.text("rev"), given.path("to")),
     "scrub": lambda service, given: service.scrub(given.text("entry")),

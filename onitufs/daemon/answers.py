@@ -20,6 +20,7 @@ from onitufs.model.verdicts import Subject, Verdict
 
 from .choosing import Choosing
 from .draining import Draining
+from .keeping import Keeping
 from .past import Past
 from .placing import Placing
 from .scrubbing import scrub
@@ -51,6 +52,7 @@ class Answers:
         identity: Identity,
         placing: Placing,
         past: Past,
+        keeping: Keeping,
         *,
         stop: Callable[[float | None, bool], Awaitable[Answer]],
         pause: Callable[[EntryName, bool], None],
@@ -64,6 +66,8 @@ class Answers:
         self._volume = placing.volume
         self.history = past.history
         self.restore = past.restore
+        self.pin, self.unpin, self.free = keeping.pin, keeping.unpin, keeping.free
+        self._keeping = keeping
         self._stop = stop
         self._pause = pause
         self._mode = mode
@@ -117,6 +121,7 @@ class Answers:
         return {
             "bytes": usage.bytes if usage.known else None,
             "quota": quota,
+            "pins": len(self._keeping.pins.all()) if self._keeping.pins.any else 0,
             "history": {"versions": history.versions, "bytes": history.bytes},
         }
 
@@ -202,7 +207,7 @@ class Answers:
             "kind": inode.kind.name.lower(),
             "size": inode.size,
             "modified": _time(inode.mtime_ns),
-            "here": True,
+            "here": not inode.absent,
             "state": state,
             "wanted": list(verdict.targets),
             "copies": [self._copy(copy, inode) for copy in copies.values()],

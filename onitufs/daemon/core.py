@@ -33,6 +33,7 @@ from .answers import Answers, Identity
 from .choosing import Choosing
 from .draining import Draining
 from .entries import Entries
+from .keeping import Keeping
 from .options import MountOptions
 from .past import Past
 from .service import Answer, Service
@@ -147,6 +148,8 @@ class _Daemon:
             await nursery.start(placing.bringing.run)
             await nursery.start(placing.run)
             await nursery.start(self._entries.run)
+            self._keeping = Keeping(placing)
+            nursery.start_soon(self._keeping.run)
             operations = Operations(self._volume, xattr=self._options.xattr, shown=self._options.shown)
             for_kernel = self._options.for_kernel(str(self._setup.path))
             with mounting.mounted(operations, self._mountpoint, for_kernel, connection) as mount:
@@ -179,6 +182,7 @@ class _Daemon:
             identity,
             self._placing,
             Past(self._volume, self._mount.changed_outside),
+            self._keeping,
             stop=self._stop,
             pause=self._entries.remember_pause,
             mode=self._entries.mode,

@@ -105,6 +105,7 @@ class Fetcher:
     async def read(self, number: InodeNumber, offset: int, length: int) -> bytes | None:
         """See Far.read."""
         while True:
+            await self._volume.space.room_for(1)
             fetch = self._fetch(number)
             if fetch is None:
                 return None
@@ -114,6 +115,7 @@ class Fetcher:
 
     async def ensure(self, number: InodeNumber, offset: int, length: int) -> None:
         """Return when these bytes of an absent file are here. Raises as Far.read."""
+        await self._volume.space.room_for(1)
         fetch = self._fetch(number)
         if fetch is not None:
             await self._ensure(fetch, offset, length)
@@ -192,7 +194,7 @@ class Fetcher:
             return await self._read(plug, path, copy, offset, length)
 
         with _telling(under), trio.fail_after(self._bound_s):
-            self._volume.space.need()
+            await self._volume.space.room_for(length)
             if ahead:
                 async with self._ahead:
                     data = await self.holders.ask(fetch.wanted, read)
@@ -200,6 +202,7 @@ class Fetcher:
                 data = await self.holders.ask(fetch.wanted, read)
             if not fetch.end.done.is_set():
                 fetch.partial.put(block, data)
+                self._volume.space.take(length, late=True)
         del fetch.under[block]
         under.done.set()
         if fetch.partial.whole:
@@ -261,6 +264,7 @@ class Fetcher:
     async def _bring_whole(self, number: InodeNumber, whole: _Whole) -> None:
         with _telling(whole), whole.scope:
             while (inode := self._volume.peek(number)).absent:
+                await self._volume.space.room_for(inode.size)
                 fetch = self._fetches.get(number)
                 if inode.size > BLOCK_BYTES and (fetch is None or (fetch.partial.empty and not fetch.under)):
                     await self._by_file(inode)

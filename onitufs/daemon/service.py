@@ -20,7 +20,8 @@ class Service(Protocol):
         name, setup, mount, state, pid, version, since;
         verdict: "safe" | "pending" | "failing" | "needs-person";
         files: {all, directories, placed, pending, failing, only_here, bytes_pending};
-        store: {bytes (null: not known, which it is only under a quota), quota, history: {versions, bytes}};
+        store: {bytes (null: not known, which it is only under a quota), quota, pins (how many),
+        history: {versions, bytes}};
         conflicts: how many are open;
         entries: as `entries()`;
         failures: up to 100 of {path, entry, reason, remedy, since}.
@@ -128,6 +129,25 @@ class Service(Protocol):
 
     def stop_draining(self, entry: str) -> Answer:
         """Place files on the entry again. Raises NoSuchPath."""
+        ...
+
+    def pin(self, path: bytes) -> Answer:
+        """Keep the bytes of a file, or of all below a directory, here from now on; bring what is absent.
+
+        Keys: path, pinned (true), to_fetch (files), bytes_to_fetch. Raises NoSuchPath.
+        """
+        ...
+
+    def unpin(self, path: bytes) -> Answer:
+        """End a pin. Keys: path, was_pinned, pinned (still, by a directory above: pinned_by). Raises NoSuchPath."""
+        ...
+
+    def free(self, path: bytes) -> AsyncIterator[Answer]:
+        """Let go of the bytes here of a file, or of all below a directory, where the entries are seen to hold them.
+
+        Yields {path, freed (bytes), reason (why not, or "")} for each file that has bytes here, and last {done: true,
+        files, freed, kept}. Raises NoSuchPath.
+        """
         ...
 
     async def stop(self, timeout_s: float | None, now: bool) -> Answer:

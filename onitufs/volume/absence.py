@@ -19,7 +19,6 @@ from onitufs.model.ids import ContentId, GenerationId, InodeNumber, Seq
 
 from .arrivals import Arrivals
 from .opened import OpenFile
-from .space import Space
 from .tree import Changes
 
 UNDURABLE_BYTES = 64 << 20  # so much waits for a barrier at most (D5): another file's fsync waits for it as well
@@ -63,7 +62,6 @@ class Absence(Arrivals):
     """A Tree in which bytes may be absent, and arrive. Plain methods never wait."""
 
     content: ContentStore
-    space: Space
     far: Far
     _arrived: dict[InodeNumber, Seq]  # whose bytes came by a record that may not be on disk yet
 
@@ -77,9 +75,8 @@ class Absence(Arrivals):
     def begin_fetch(self) -> tuple[ContentId, int]:
         """A new content file that no inode has yet, and its descriptor. End it by `arrived` or `abandon`.
 
-        Raises NoSpace, OSError.
+        Whether there is room for the bytes is the caller's to ask (Space.room_for). Raises OSError.
         """
-        self.space.need()
         content = ContentId(self.catalog.next_seq)
         fd = self.content.create(content)
         try:

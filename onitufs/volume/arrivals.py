@@ -32,6 +32,8 @@ class Arrivals(Tree):
     has. It may call give_name; it may not raise.
     """
 
+    absences = 0
+    """How often bytes became absent: who wants some here looks again when it grows."""
     owner: tuple[int, int]
     overtaken: Callable[[FileId, InodeNumber], None]
 
@@ -81,6 +83,7 @@ class Arrivals(Tree):
         self.mark(changes, file, "found")
         changes.update(also(file, generation))
         self._commit(changes, inode, above)
+        self.absences += 1
         self.changed(file)
         return file
 
@@ -114,6 +117,7 @@ class Arrivals(Tree):
         self._let_go(content)
         if not old.nlink and self._is_open(old.number):
             self._overtake(old.number, file)
+        self.absences += 1
         self.changed(file)
 
     def give_name(self, number: InodeNumber, parent: InodeNumber, name: bytes) -> FileId:

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import trio
+
 from onitufs.model.errors import NoSpace
 
 RESERVE = 256 << 20  # bytes kept for bytes that programs were already told are saved
+MAKING_S = 10.0  # how long bytes that come from elsewhere wait for room
 _FRESH_S = 1.0
 _AT_ONCE_S = 0.02  # a refusal is never older than this
 _ENDLESS = 1 << 62
@@ -41,6 +44,9 @@ class Space:
         self.used: Callable[[], int] = lambda: 0
         self._looked_s = 0.0
         self._grown = 0  # bytes written since then
+        self._wanted = 0  # bytes that somebody waits to have room for
+        self._made = trio.Event()
+        self.asked = trio.Event()  # set when somebody begins to wait
         self._left = 0  # what programs may still begin to write; below 0 where the reserve is in use
         self._late = 0  # what late write-back may still write
         self._room = self._look()
@@ -51,8 +57,25 @@ class Space:
         return self._most_reserve if self.quota is None else min(self._most_reserve, self.quota // 20)
 
     def forget(self) -> None:
-        """What was looked up does not hold any more."""
-        self._looked_s = 0.0
+        """What was looked up does not hold any more: room was made, perhaps."""
+        self._looked_s, self._wanted = 0.0, 0
+        self._made.set()
+        self._made = trio.Event()
+
+    async def room_for(self, length: int) -> None:
+        """Return when there is room for so many bytes to come from elsewhere; under a quota it is made, which takes
+        its time. Raises NoSpace if none can be made within 10 s."""
+        if self.left >= length:
+            return
+        if self.quota is not None:
+            with trio.move_on_after(MAKING_S):
+                while self.left < length:
+                    self._wanted = max(self._wanted, length)
+                    self.asked.set()
+                    with trio.move_on_after(_FRESH_S):
+                        await self._made.wait()
+        if self.left < length:
+            raise NoSpace(self._why())
 
     def room(self) -> Room:
         """What programs may be told: the figures of quota and disk, less the reserve."""
@@ -91,10 +114,12 @@ class Space:
         return False
 
     def lacking(self) -> int:
-        """Bytes that should be let go of now, so that programs find room later: a tenth of all, 1 GiB at most."""
+        """Bytes that should be let go of now, so that programs find room later. When less than a tenth of all is left
+        (or 1 GiB), so much that it is twice that."""
         room = self.room()
         whole = room.blocks * room.block if self.quota is None else self.quota
-        return max(0, min(1 << 30, whole // 10) - self.left)
+        ahead, left = min(1 << 30, whole // 10), self.left
+        return ahead + max(ahead, self._wanted) - left if left < max(ahead, self._wanted) else 0
 
     def _why(self) -> str:
         if self.quota is not None and self.used() + self.reserve >= self.quota:

@@ -20,7 +20,8 @@ from onitufs.model.source import Source
 from onitufs.model.versions import TRUNCATED
 
 from . import clock
-from .absence import UNDURABLE_BYTES, Absence, Far, Nowhere
+from .absence import UNDURABLE_BYTES, Far, Nowhere
+from .evicting import Evicting
 from .opened import Handle, HotMark, OpenFile, OpenHandle, Pinned
 from .restoring import Restoring
 from .space import Room, Space
@@ -33,7 +34,7 @@ HOT_KEPT_S = 30.0
 log = logging.getLogger(__name__)
 
 
-class Volume(Absence, Restoring):
+class Volume(Evicting, Restoring):
     """A Tree whose files have bytes. Plain methods never wait; the async ones say what they wait for."""
 
     def __init__(
@@ -53,6 +54,7 @@ class Volume(Absence, Restoring):
         self.far: Far = Nowhere()
         self._arrived = {}
         self._restored = {}
+        self._used_s = {}
         space.used = self._used
         self._open: dict[InodeNumber, OpenFile] = {}
         self.handles: dict[Handle, OpenHandle] = {}
@@ -145,6 +147,9 @@ class Volume(Absence, Restoring):
     def is_overtaken(self, number: InodeNumber) -> bool:
         """Whether this inode has lost its last name to other bytes while programs hold it open."""
         return number in self._overtaken
+
+    def is_hot(self, number: InodeNumber) -> bool:
+        return self.catalog.get(keys.hot(number)) is not None
 
     def _is_being_written(self, number: InodeNumber) -> bool:
         file = self._open.get(number)
@@ -404,6 +409,7 @@ class Volume(Absence, Restoring):
         size = 0 if inode.nlink or file.fd < 0 else os.fstat(file.fd).st_size
         _close_fd(file.fd)
         del self._open[inode.number]
+        self.note_use(inode.number, time.monotonic())
         self._overtaken.pop(inode.number, None)
         if inode.number in self._forgotten:
             self._forgotten.discard(inode.number)

@@ -73,6 +73,17 @@ class Desk:
             await trio.lowlevel.checkpoint()
             yield answer
 
+    def pin(self, path: bytes) -> dict[str, Any]:
+        return {**self._answer("pin"), "asked": path.hex()}
+
+    def unpin(self, path: bytes) -> dict[str, Any]:
+        return {**self._answer("unpin"), "asked": path.hex()}
+
+    async def free(self, path: bytes) -> AsyncIterator[dict[str, Any]]:
+        for answer in self._answer("free"):
+            await trio.lowlevel.checkpoint()
+            yield answer
+
     async def history(self, path: bytes) -> AsyncIterator[dict[str, Any]]:
         for answer in self._answer("history"):
             await trio.lowlevel.checkpoint()

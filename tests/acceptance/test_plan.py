@@ -148,6 +148,20 @@ def test_what_was_found_stays_until_a_plan_is_applied(onitu: Onitu) -> None:
     assert sorted(path.name for path in trash.rglob("*") if path.is_file()) == ["one", "three", "two"]
 
 
+def test_what_was_found_where_the_rules_want_it_goes_on_being_found(onitu: Onitu) -> None:
+    onitu.umount()
+    make_found(onitu, "b")
+    onitu.mount()
+    plan(onitu, "--apply")
+    new = new_setup(onitu, rules=[ALL_TO_A])
+    until("all was looked at", lambda: counts(plan(onitu, new))["b"] == {"found": 2})
+    onitu.setup.write_text(new.read_text())
+    os.kill(onitu.pid or 0, signal.SIGHUP)
+    until("it is read", lambda: json.loads(onitu.ok("whereis", onitu.mnt / "docs/one", "--json"))["wanted"] == ["a"])
+    onitu.wait()
+    assert names(onitu.roots["b"]) == ["docs/one", "docs/two"]
+
+
 def test_applying_goes_on_after_a_kill_and_never_drops_what_is_not_elsewhere(onitu: Onitu) -> None:
     onitu.umount()
     make_found(onitu, "a")
@@ -234,6 +248,8 @@ def test_an_entry_with_another_name_is_the_same_entry(onitu: Onitu, how: str) ->
     where = json.loads(onitu.ok("whereis", onitu.mnt / "three", "--json"))
     assert [(copy["entry"], copy["state"]) for copy in where["copies"]] == [("disk", "current")]
     assert {name: os.stat(onitu.roots["a"] / name).st_ino for name in names(onitu.roots["a"])} == revs
+    told = [json.loads(line) for line in onitu.ok("events", "--json", "-n", "1000", "-m", onitu.mnt).splitlines()]
+    assert [one for one in told if one["event"] == "placed" and one["entry"] == "disk"] == []  # nor looked at again
     (onitu.mnt / "three").write_text("new")
     onitu.wait()
     assert (onitu.roots["a"] / "three").read_text() == "new"

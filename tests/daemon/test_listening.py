@@ -1,6 +1,7 @@
 """Who listens to events: in order, without a gap, and never at the cost of those who tell."""
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,8 @@ async def test_what_arrives_names_its_entry_and_its_conflict(tmp_path: Path) -> 
             file=file, entry=EntryName("nas"), kind=Kind.FILE, place=place, generation=generation, size=1, mtime_ns=0,
             mode=0o644, rev="r", found=True,
         )  # fmt: skip
-        placements.write(changes, put=[copy])
+        older = replace(copy, entry=EntryName("disk"), generation=GenerationId(1))
+        placements.write(changes, put=[older, copy])
         Conflicts(life.volume).note(changes, file, EntryName("nas"), original)
         return changes
 

@@ -23,6 +23,7 @@ ANY_CONTENT = bytes(8)  # in HOT: whichever content the inode has
 ORPHAN = b"o"  # inode -> key of its Version, or b"": no name left, still open when it was written
 LOCAL = b"l"  # file id -> b"": placed nowhere, by the rules
 INTENT = b"t"  # entry, file id -> Intent: an order that may have been carried out without being recorded
+REMOTE_ID = b"j"  # entry, the service's own id of an object -> file id
 CONFLICT = b"k"  # file id -> ConflictedCopy: the file was kept beside another one, and nobody has chosen yet
 HISTORY = b"y"  # class (one byte), seq that ended it, content id -> Version: bytes that can be brought back
 PIN = b"p"  # file id -> b"": the bytes of it, and of all below, are to be here
@@ -58,6 +59,10 @@ def copy(file: FileId, entry: EntryName) -> bytes:
 def remotes(entry: EntryName, parent: FileId) -> bytes:
     """Prefix of what stands in one remote directory; the rest of the key is the remote name."""
     return REMOTE + entry.encode() + b"\0" + _pack(parent)
+
+
+def remote_id(entry: EntryName, remote_id: str) -> bytes:
+    return REMOTE_ID + entry.encode() + b"\0" + remote_id.encode()
 
 
 def remote(entry: EntryName, parent: FileId, name: bytes) -> bytes:

@@ -92,7 +92,9 @@ ONE_ANSWER: dict[str, Callable[[Service, Arguments], Answer | Awaitable[Answer]]
     ),
     "wait": lambda service, given: service.wait(given.path(), given.seconds("timeout_s")),
     "pause": lambda service, given: service.pause(given.needed_text("entry")),
-    "resume": lambda service, given: service.resume(given.needed_text("entry")),
+    "resume": lambda service, given: service.resume(
+        given.needed_text("entry"), accept=given.flag("accept"), restore=given.flag("restore")
+    ),
     "conflicts": lambda service, _: service.conflicts(),
     "resolve": lambda service, given: service.resolve(given.needed_path(), given.keep()),
     "stop_draining": lambda service, given: service.stop_draining(given.needed_text("entry")),

@@ -20,6 +20,7 @@ from onitufs.model.verdicts import Subject, Verdict
 
 from .choosing import Choosing
 from .draining import Draining
+from .entries import Entries
 from .keeping import Keeping
 from .past import Past
 from .placing import Placing
@@ -55,8 +56,7 @@ class Answers:
         keeping: Keeping,
         *,
         stop: Callable[[float | None, bool], Awaitable[Answer]],
-        pause: Callable[[EntryName, bool], None],
-        mode: Callable[[EntryName], str],
+        entries: Entries,
         choosing: Choosing,
         setups: Setups,
         draining: Draining,
@@ -69,8 +69,7 @@ class Answers:
         self.pin, self.unpin, self.free = keeping.pin, keeping.unpin, keeping.free
         self._keeping = keeping
         self._stop = stop
-        self._pause = pause
-        self._mode = mode
+        self._entries = entries
         self._choosing = choosing
         self._setups = setups
         self._draining = draining
@@ -129,10 +128,10 @@ class Answers:
         return self._volume.unsettled or (0 if self._placing.idle else 1)
 
     def _verdict(self, failures: list[Answer], entries: list[Answer]) -> str:
-        if self._placing.idle:
-            return "safe"
         if any(entry["health"] in ("auth-needed", "suspended") for entry in entries):
             return "needs-person"
+        if self._placing.idle:
+            return "safe"
         return "failing" if failures else "pending"
 
     def _plugs(self) -> list[Plug]:
@@ -163,13 +162,14 @@ class Answers:
         return {
             "name": name,
             "driver": plug.driver.name,
-            "mode": self._mode(name),
+            "mode": self._entries.mode(name),
             "health": health.state,
             "draining": self._draining.concerns(name),
             "since": _time(int(health.since * 1e9)),
             "message": health.message,
             "remedy": health.remedy,
             "queued": len(plug),
+            "seen": self._seen(name),
             "running": [
                 _path(self._transferred(transfer))
                 | {
@@ -181,6 +181,16 @@ class Answers:
                 }
                 for transfer in plug.transfers
             ],
+        }
+
+    def _seen(self, name: EntryName) -> Answer | None:
+        progress = self._entries.seen(name)
+        if progress is None:
+            return None
+        return {
+            "names": progress.names,
+            "directories_left": progress.directories_left,
+            "complete": progress.complete,
         }
 
     def _transferred(self, transfer: Transfer) -> bytes:
@@ -317,13 +327,14 @@ class Answers:
 
     def pause(self, entry: str) -> Answer:
         plug = self._plug(entry)
-        self._pause(EntryName(entry), True)
+        self._entries.remember_pause(EntryName(entry), True)
         plug.pause()
         return self._entry(EntryName(entry), plug)
 
-    def resume(self, entry: str) -> Answer:
+    def resume(self, entry: str, *, accept: bool = False, restore: bool = False) -> Answer:
         plug = self._plug(entry)
-        self._pause(EntryName(entry), False)
+        self._entries.answer(EntryName(entry), accept=accept, restore=restore)
+        self._entries.remember_pause(EntryName(entry), False)
         plug.resume()
         self._placing.ask_all()
         return self._entry(EntryName(entry), plug)

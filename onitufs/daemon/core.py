@@ -155,6 +155,7 @@ class _Daemon:
             with mounting.mounted(operations, self._mountpoint, for_kernel, connection) as mount:
                 self._mount = mount
                 placing.pace = self._pace
+                self._entries.tell_kernel, self._entries.room_to_tell = mount.changed_outside, mount.room_to_tell
                 await nursery.start(partial(serve, self._service(), state=str(self._state)))
                 await nursery.start(self._heed_signals)
                 nursery.start_soon(self._setups.run)
@@ -184,8 +185,7 @@ class _Daemon:
             Past(self._volume, self._mount.changed_outside),
             self._keeping,
             stop=self._stop,
-            pause=self._entries.remember_pause,
-            mode=self._entries.mode,
+            entries=self._entries,
             setups=self._setups,
             draining=Draining(self._entries, self._setups),
             choosing=Choosing(self._placing, self._mount.changed_outside),

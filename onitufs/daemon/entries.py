@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ from onitufs.catalog import keys
 from onitufs.catalog.records import pack_value, unpack_value
 from onitufs.drivers.plug import Plug
 from onitufs.drivers.registry import ManifestedDriver, Registry
-from onitufs.model.errors import SetupError
-from onitufs.model.ids import EntryName, FileId
+from onitufs.model.copies import Copy
+from onitufs.model.errors import NeedsPerson, SetupError
+from onitufs.model.ids import EntryName, FileId, InodeNumber
 from onitufs.model.orders import Put
 from onitufs.model.rules import Match, Rule
 from onitufs.model.source import Source
@@ -24,6 +25,7 @@ from onitufs.volume import Volume
 from onitufs.volume.placements import Placements
 
 from .facts import Facts
+from .intake import Intake, Outside, Overtaken, Progress, TellKernel, Wave
 from .memory import Memory
 from .placing import Placing
 
@@ -33,9 +35,10 @@ log = logging.getLogger(__name__)
 class _Running:
     """One started entry, and how to stop it."""
 
-    def __init__(self, wanted: EntrySetup, plug: Plug) -> None:
+    def __init__(self, wanted: EntrySetup, plug: Plug, intake: Intake | None) -> None:
         self.wanted = wanted
         self.plug = plug
+        self.intake = intake
         self.scope = trio.CancelScope()
 
 
@@ -54,12 +57,16 @@ class Entries:
         self.drained: frozenset[EntryName] = frozenset()
         self._registry = Registry()
         self._running: dict[EntryName, _Running] = {}
+        self.tell_kernel: TellKernel = lambda parent, name: None
+        self.room_to_tell: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
         self._nursery: trio.Nursery | None = None
 
     def placing(self, setup: Setup) -> Placing:
         """What joins the volume with the entries of this setup. Raises SetupError for options that a driver refuses."""
         facts = Facts(self._volume, Placements(self._catalog), rulebook(setup, self.drained), {}, Memory())
         self.joined = self._placing = Placing(facts, {})
+        self._placing.suspect = self._suspect
+        self._volume.overtaken = Overtaken(self._volume, self._tell_kernel)
         self.change(setup)
         return self._placing
 
@@ -73,7 +80,10 @@ class Entries:
 
     async def _live(self, entry: _Running) -> None:
         with entry.scope:
-            await entry.plug.run()
+            async with trio.open_nursery() as nursery:
+                if entry.intake is not None:
+                    nursery.start_soon(entry.intake.run)
+                await entry.plug.run()
 
     def change(self, setup: Setup) -> None:
         """Take over another setup: its rules, and its entries; an unchanged one goes on undisturbed.
@@ -142,10 +152,74 @@ class Entries:
         plug.health.on_change = functools.partial(placing.events.entry, name, plug.health)
         if self._known("paused", name):
             plug.pause()
-        running = self._running[name] = _Running(wanted, plug)
+        running = self._running[name] = _Running(wanted, plug, self._intake(wanted, plug))
         if self._nursery is not None:
             self._nursery.start_soon(self._live, running)
         return running
+
+    def _intake(self, wanted: EntrySetup, plug: Plug) -> Intake | None:
+        """What takes over the changes of others; none where nothing is to come back."""
+        if wanted.mode == "w" or not plug.can("list"):
+            return None
+        name = wanted.name
+        outside = Outside(name, plug, self._placing, self._tell_kernel)
+        intake = Intake(
+            outside,
+            ask_user=functools.partial(self._ask_user, name),
+            pace=self._placing.rest_s,
+            room_to_tell=self._room_to_tell,
+        )
+        asked = self._known("question", name)
+        if asked is not None:
+            intake.halt()
+            self._halt(name, plug, Wave(*asked))
+        return intake
+
+    def _suspect(self, copy: Copy) -> None:
+        running = self._running.get(copy.entry)
+        if running is not None and running.intake is not None:
+            running.intake.suspect(copy)
+
+    def _tell_kernel(self, parent: InodeNumber, name: bytes) -> None:
+        self.tell_kernel(parent, name)  # which is another one once there is a mount
+
+    async def _room_to_tell(self) -> None:
+        await self.room_to_tell()
+
+    # -- deletions that the user is asked about ------------------------------------------------------------------------
+
+    def _ask_user(self, name: EntryName, wave: Wave) -> None:
+        self._remember("question", name, (wave.gone, wave.of))
+        self._halt(name, self._running[name].plug, wave)
+
+    def _halt(self, name: EntryName, plug: Plug, wave: Wave) -> None:
+        log.warning("much is gone from an entry", extra={"entry": name, "gone": wave.gone, "of": wave.of})
+        plug.suspend(
+            f"{wave.gone} of {wave.of} files and directories are gone from it; nothing was deleted elsewhere",
+            f"onitufs entry resume {name} --accept-deletions, to delete them here, or --restore, to place them again",
+        )
+
+    def answer(self, name: EntryName, *, accept: bool, restore: bool) -> None:
+        """The user's answer to the question of an entry; anything else ends a mere suspension or pause.
+
+        Raises NeedsPerson if there is a question and this is no answer.
+        """
+        entry = self._running[name]
+        if entry.intake is not None:
+            asked = self._known("question", name)
+            if asked is not None and not (accept or restore):
+                raise NeedsPerson(
+                    f"entry {name}: {asked[0]} of {asked[1]} files and directories are gone from it; "
+                    "say --accept-deletions, to delete them here, or --restore, to place them again"
+                )
+            self._catalog.commit({keys.meta(f"question:{name}"): None})
+            if asked is not None or accept or restore:
+                entry.intake.settle(accept=accept, restore=restore)
+
+    def seen(self, name: EntryName) -> Progress | None:
+        """How far what is on the entry has been seen; None where it is not looked at."""
+        intake = self._running[name].intake
+        return None if intake is None else intake.progress
 
     def _stop(self, entry: _Running) -> None:
         entry.scope.cancel()

@@ -92,7 +92,13 @@ class Facts:
             copy = self.placements.get(file, entry)
             key = (entry, file)
             memory = self.memory
-            if copy is not None or entry in verdict.targets or memory.is_running(key) or key in memory.needed:
+            if (
+                copy is not None
+                or entry in verdict.targets
+                or memory.is_running(key)
+                or key in memory.needed
+                or self.placements.at(entry, place) is not None  # which may have been found there
+            ):
                 views[entry] = self._view(file, name.kind, place, entry, copy)
         return FileState(
             file=file,
@@ -143,7 +149,8 @@ class Facts:
             there = self.placements.at(entry, at)
             if there is not None and (there.file != file or missing):
                 name = self.volume.name(there.file)
-                occupant = Occupant(copy=there, alive=name is not None and name.alive)
+                alive = name is not None and name.alive
+                occupant = Occupant(copy=there, alive=alive, needed=alive and self._is_needed(there))
             if copy is not None:
                 in_the_way = self._in_the_way(file, copy)
                 if kind is Kind.DIRECTORY:
@@ -162,6 +169,13 @@ class Facts:
             refused=refused,
             refusal=refusal,
         )
+
+    def _is_needed(self, copy: Copy) -> bool:
+        name = self.volume.name(copy.file)
+        if name is None or not name.alive or name.kind is not Kind.FILE:
+            return False
+        inode = self.volume.peek(name.inode)
+        return inode.absent and copy.generation == inode.generation
 
     def _missing(self, entry: EntryName, place: Place) -> tuple[tuple[FileId, ...], Place]:
         """Directories above `place` without a Copy on the entry, outermost first, and where the outermost belongs."""

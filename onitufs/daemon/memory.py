@@ -10,7 +10,8 @@ Key = tuple[EntryName, FileId]
 
 
 class Memory:
-    """`ordered`: given to the entry's Plug and not ended. `running`: those of them that may have begun.
+    """`ordered`: given to the entry's Plug and not ended. `running`: those of them that may have begun. `epochs`: how
+    many orders have ended on each entry.
 
     `making`: how many running orders make a directory on their way; `given`: where they were told to make it, which
     holds until they end. `refused`: the last order that the entry refused for good, and why. `needed`: directories that
@@ -18,6 +19,7 @@ class Memory:
     """
 
     def __init__(self) -> None:
+        self.epochs: Counter[EntryName] = Counter()
         self.ordered: dict[Key, Order] = {}
         self.running: dict[Key, Order] = {}
         self.making: Counter[Key] = Counter()
@@ -36,6 +38,7 @@ class Memory:
     def ended(self, order: Order) -> None:
         """A Plug reported an order's end, or was stopped."""
         key = (order.entry, order.file)
+        self.epochs[order.entry] += 1
         self.ordered.pop(key, None)
         begun = self.running.pop(key, None)
         for directory in missing_of(begun) if begun is not None else ():

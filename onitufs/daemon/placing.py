@@ -7,7 +7,7 @@ wake-up costs time, never a file.
 import heapq
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import trio
@@ -79,7 +79,10 @@ class KnownCopies:
 
 
 class Placing:
-    """Runs in the daemon's nursery. Every method but run() is plain and may be called from any task of the loop."""
+    """Runs in the daemon's nursery. Every method but run() is plain and may be called from any task of the loop.
+
+    `suspect` is told of a Copy that turned out not to be as recorded.
+    """
 
     def __init__(self, facts: Facts, plugs: Mapping[EntryName, Plug]) -> None:
         self.facts = facts
@@ -92,7 +95,8 @@ class Placing:
         self.events = Events(facts.volume, facts.placements)
         self.intents = Intents(facts.volume, facts.placements, facts.memory)
         self.pace: Pace = unhurried
-        self.fetcher = Fetcher(facts.volume, Holders(facts.placements, lambda: self.plugs))
+        self.suspect: Callable[[Copy], None] = lambda copy: None
+        self.fetcher = Fetcher(facts.volume, Holders(facts.placements, lambda: self.plugs, self._suspected))
         self.bringing = Bringing(facts.volume, self.fetcher, self.ask)
         self.bringing.on_room = self.has_room
         self.held = False  # nobody is asked about and nothing ordered, for a moment
@@ -198,6 +202,9 @@ class Placing:
             for directory in missing_of(order):
                 self.ask(directory)
         self._moved_on()
+
+    def _suspected(self, copy: Copy) -> None:
+        self.suspect(copy)
 
     def lost(self, copy: Copy) -> None:
         """A Copy turned out not to be there any more."""

@@ -19,6 +19,7 @@ from .service import Answer
 log = logging.getLogger(__name__)
 
 TELL_EVERY = 100
+_AGAIN = "placed again from a good copy"
 
 
 async def scrub(placing: Placing, plugs: Mapping[EntryName, Plug]) -> AsyncIterator[Answer]:
@@ -27,7 +28,7 @@ async def scrub(placing: Placing, plugs: Mapping[EntryName, Plug]) -> AsyncItera
     of = sum(1 for entry in plugs for _ in _copies(placing, entry))
     for entry, plug in plugs.items():
         for copy in _copies(placing, entry):
-            problem = await _problem(placing, plug, copy)
+            problem, remedy = await _problem(placing, plug, copy)
             checked += 1
             if problem:
                 wrong += 1
@@ -35,7 +36,7 @@ async def scrub(placing: Placing, plugs: Mapping[EntryName, Plug]) -> AsyncItera
                 log.warning(
                     "scrub", extra={"entry": entry, "path": path.decode(errors="backslashreplace"), "why": problem}
                 )
-                yield {"entry": entry, "path": path, "problem": problem, "remedy": "placed again from the local copy"}
+                yield {"entry": entry, "path": path, "problem": problem, "remedy": remedy}
             if checked % TELL_EVERY == 0:
                 yield {"checked": checked, "of": of}
     yield {"done": True, "checked": checked, "wrong": wrong}
@@ -54,24 +55,27 @@ def _copies(placing: Placing, entry: EntryName) -> list[Copy]:
     return found
 
 
-async def _problem(placing: Placing, plug: Plug, copy: Copy) -> str:
-    """What is wrong with a Copy, "" if nothing is. A changed or missing one is marked to be placed again."""
+async def _problem(placing: Placing, plug: Plug, copy: Copy) -> tuple[str, str]:
+    """What is wrong with a Copy, and what is done about it; ("", "") if nothing is."""
     try:
         found = await plug.digest(placing.placements.path(copy.entry, copy.place), copy.kind)
     except Gone:  # a directory above is being moved
-        return ""
+        return "", ""
     except DriverError as error:
-        return f"it cannot be read: {error}"
+        return f"it cannot be read: {error}", "see the entry"
     if placing.placements.get(copy.file, copy.entry) != copy:
-        return ""  # it was placed, moved or removed meanwhile
+        return "", ""  # it was placed, moved or removed meanwhile
+    if plug.can("list") and (found is None or found.state.rev != copy.rev):
+        placing.suspect(copy)
+        return ("it was changed there" if found else "it is not there any more"), "taken over into the mount"
     if found is None:
         placing.lost(copy)
-        return "it is not there any more"
+        return "it is not there any more", _AGAIN
     expected = copy.digest or await _local_digest(placing, copy)
     if placing.placements.get(copy.file, copy.entry) != copy or not expected or found.state.digest in (expected, b""):
-        return ""
+        return "", ""
     placing.differs(replace(copy, generation=GenerationId(0)))
-    return "its content is not what was placed"
+    return "its content is not what was placed", _AGAIN
 
 
 async def _local_digest(placing: Placing, copy: Copy) -> bytes:

@@ -56,7 +56,7 @@ class Service(Protocol):
         """Stop giving work to the entry. Lasts over restarts. Raises NoSuchPath for an unknown entry."""
         ...
 
-    def resume(self, entry: str) -> Answer:
+    def resume(self, entry: str, *, accept: bool = False, restore: bool = False) -> Answer:
         """Give work to the entry again, at once: ends a pause, a backoff or a suspension whose cause is gone."""
         ...
 

@@ -203,7 +203,7 @@ class Carrier:
     async def delete(self, order: Delete, path: RemotePath) -> Done:
         copy = order.copy
         if copy.kind is Kind.DIRECTORY:
-            gone = copy.made and await self._call("remove_directory", path, copy.rev)
+            gone = (copy.made or copy.found) and await self._call("remove_directory", path, copy.rev)
             return Done(order=order, state=None, remains=not gone)
         rev = copy.rev
         for _ in range(_ROUNDS):

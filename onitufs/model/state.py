@@ -24,10 +24,14 @@ class Abilities:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Occupant:
-    """The Copy that stands where a file, or a directory above it, is to stand. `alive`: whether its file still is."""
+    """The Copy that stands where a file, or a directory above it, is to stand. `alive`: whether its file still is.
+
+    `needed`: the file lives, and its bytes are not here: they may be nowhere but in this Copy.
+    """
 
     copy: Copy
     alive: bool
+    needed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -124,6 +124,7 @@ def _after_put(order: Put, done: Done, copies: Copies, verified_ns: int) -> Chan
         mode=order.mode,
         rev="",
         made=made,
+        found=_was_found(order, copies) or (is_directory and order.had is None and not made),
     )
     new = _confirmed(new, done.state, verified_ns)
     if order.replaces is None:
@@ -137,8 +138,13 @@ def _after_put(order: Put, done: Done, copies: Copies, verified_ns: int) -> Chan
         return Changes(removed=(other,), put=(new, *moved_in))
     if order.had is None:
         return Changes(removed=(other,), put=(new,))
-    left_over = replace(_now(order.had, copies), file=other.file, generation=GenerationId(0))
+    left_over = replace(_now(order.had, copies), file=other.file, generation=GenerationId(0), found=False)
     return Changes(put=(new, left_over))
+
+
+def _was_found(order: Put, copies: Copies) -> bool:
+    """Whether the order's place is one that others had filled: then so it remains, whoever has the name now."""
+    return any(copy is not None and _now(copy, copies).found for copy in (order.had, order.replaces))
 
 
 def _directories(done: Done, copies: Copies) -> Iterable[Copy]:
@@ -164,6 +170,7 @@ def _directories(done: Done, copies: Copies) -> Iterable[Copy]:
                 mode=0,
                 rev="",
                 made=made,
+                found=not made,
             )
 
 

@@ -58,12 +58,19 @@ def orders_for(state: FileState, now_s: float, settle_s: float = SETTLE_S) -> De
         wait_s=min(waits, default=None),
         settled=settled,
         gone=settled and not state.alive and all(view.copy is None for view in state.views.values()),
-        only_here=state.alive and state.kind is not Kind.DIRECTORY and not required,
+        only_here=state.alive and state.kind is not Kind.DIRECTORY and not required and not _is_kept(state),
         required=required,
         waits_for=tuple(dict.fromkeys(file for _, step in steps for file in step.waits_for)),
         needs=tuple((entry, step.needs) for entry, step in steps if step.needs is not None),
         problems=tuple(f"{entry}: {step.problem}" for entry, step in steps if step.problem),
         bring=any(step.bring for _, step in steps),
+    )
+
+
+def _is_kept(state: FileState) -> bool:
+    """Whether an entry holds the file as it is, though no rule says so."""
+    return any(
+        view.copy is not None and view.copy.found and is_current(state, view.copy) for view in state.views.values()
     )
 
 
@@ -136,10 +143,19 @@ def is_wanted(state: FileState, view: EntryView, required: tuple[EntryName, ...]
     also has one where something below it has, or needs one."""
     if not state.alive or state.place is None:
         return False
-    if view.copy is not None and view.copy.found and not (state.verdict and view.entry in state.verdict.banned):
+    if is_found(state, view) and not (state.verdict and view.entry in state.verdict.banned):
         return True
     below = state.kind is Kind.DIRECTORY and (view.child is not None or view.needed)
     return view.entry in required or below
+
+
+def is_found(state: FileState, view: EntryView) -> bool:
+    """Whether what others put here is this file's Copy, or stands at its name: many programs save a file by giving its
+    name to a new one, and that goes where the file was found."""
+    if view.copy is not None:
+        return view.copy.found
+    there = view.occupant
+    return there is not None and there.copy.found and not view.missing and can_take_over(state, there)
 
 
 def _holds_for_sure(state: FileState, view: EntryView) -> bool:
@@ -203,7 +219,7 @@ def can_take_over(state: FileState, occupant: Occupant) -> bool:
     """Whether what stands at the wanted place can become this file's, of which the entry holds nothing or old bytes."""
     if state.kind is Kind.DIRECTORY:
         return occupant.copy.kind is Kind.DIRECTORY and not occupant.alive
-    return occupant.copy.kind is not Kind.DIRECTORY
+    return occupant.copy.kind is not Kind.DIRECTORY and not occupant.needed
 
 
 def _room_above(view: EntryView, occupant: Occupant) -> _Step:
@@ -239,7 +255,9 @@ def _bring(state: FileState, view: EntryView, copy: Copy, rests_in_s: float) -> 
             return step  # which may bring this Copy home without a move
     elif occupant is not None:
         both_files = state.kind is not Kind.DIRECTORY and occupant.copy.kind is not Kind.DIRECTORY
-        if both_files and not is_current(state, copy):
+        if occupant.needed:
+            step = _Step(waits_for=(occupant.copy.file,))
+        elif both_files and not is_current(state, copy):
             if _may_be_put(state):
                 return _Step(order=_put(state, view, replaces=occupant.copy))
             step = _withheld(state)

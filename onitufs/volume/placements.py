@@ -32,6 +32,12 @@ class Placements:
         value = self._catalog.get(keys.remote(entry, place.parent, place.name))
         return None if value is None else self.get(FileId(keys.number(value, 0)), entry)
 
+    def known_as(self, entry: EntryName, remote_id: str) -> Copy | None:
+        """The Copy of the object that has this id on the entry, wherever it stands."""
+        value = self._catalog.get(keys.remote_id(entry, remote_id)) if remote_id else None
+        copy = None if value is None else self.get(FileId(keys.number(value, 0)), entry)
+        return copy if copy is not None and copy.remote_id == remote_id else None
+
     def child(self, entry: EntryName, directory: FileId) -> FileId | None:
         """One file whose Copy stands in this directory on the entry."""
         rows = self._catalog.scan(keys.remotes(entry, directory), limit=1)
@@ -42,6 +48,14 @@ class Placements:
         rows = self._catalog.scan(keys.remotes(entry, directory), limit=10_000_000)
         found = (self.get(FileId(keys.number(value, 0)), entry) for _, value in rows)
         return [copy for copy in found if copy is not None]
+
+    def standing_in(
+        self, entry: EntryName, directory: FileId, after: bytes = b"", limit: int = 500
+    ) -> list[tuple[bytes, FileId]]:
+        """Up to `limit` file ids whose Copies stand in a directory, by name; `after`: the last key given, to go on."""
+        prefix = keys.remotes(entry, directory)
+        rows = self._catalog.scan(prefix, after or prefix, limit)
+        return [(key, FileId(keys.number(value, 0))) for key, value in rows]
 
     def on(self, entry: EntryName, after: bytes = b"", limit: int = 500) -> list[tuple[bytes, FileId]]:
         """Up to `limit` file ids with a Copy on the entry; `after`: the last key given, to go on."""
@@ -72,6 +86,12 @@ class Placements:
             if here is not None and keys.number(here, 0) == copy.file:
                 changes[place] = None
             changes[keys.copy(copy.file, copy.entry)] = None
+            if copy.remote_id:
+                known = keys.remote_id(copy.entry, copy.remote_id)
+                if self._catalog.get(known) == copy.file.to_bytes(8, "big"):
+                    changes[known] = None
         for copy in put:
             changes[keys.copy(copy.file, copy.entry)] = pack_copy(copy)
             changes[keys.remote(copy.entry, copy.place.parent, copy.place.name)] = copy.file.to_bytes(8, "big")
+            if copy.remote_id:
+                changes[keys.remote_id(copy.entry, copy.remote_id)] = copy.file.to_bytes(8, "big")

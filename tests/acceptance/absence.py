@@ -1,13 +1,15 @@
 """Makes placed files absent, as if they had been found on the entries: their bytes are there only."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from onitufs.catalog import keys
 from onitufs.catalog.records import pack_copy, pack_inode, unpack_copy, unpack_inode
 from onitufs.catalog.store import Catalog
 from onitufs.content.files import ContentStore
-from onitufs.model.ids import ContentId, Seq
+from onitufs.drivers.local_storage.tree import rev_of
+from onitufs.model.ids import ContentId, EntryName, Seq
 from onitufs.volume import Volume
 from onitufs.volume.space import Space
 
@@ -40,6 +42,17 @@ def absent(state: Path, path: str) -> bool:
         return unpack_inode(catalog.get(keys.inode(inode.number)) or b"").absent
     finally:
         catalog.close()
+
+
+def pass_for_placed(state: Path, path: str, entry: str, real: Path) -> None:
+    """While no daemon runs: what lies at `real` has, but for its bytes, all that the Copy on the entry says."""
+    content = ContentStore(state / "content")
+    catalog = Catalog.open(state / "catalog", content)
+    file = Volume(catalog, content, Space(state), owner=(0, 0)).resolve(b"/" + path.encode())[0]
+    key = keys.copy(file, EntryName(entry))
+    copy = unpack_copy(catalog.get(key) or b"")
+    catalog.commit({key: pack_copy(replace(copy, rev=rev_of(real.stat())))})
+    catalog.close()
 
 
 def content_files(state: Path) -> list[Path]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from .harness import Onitu
+from .harness import Onitu, until
 from .trees import files
 
 
@@ -65,6 +65,7 @@ def test_what_somebody_saved_over_ours_is_not_deleted_with_ours(onitu: Onitu) ->
     onitu.wait()
     (onitu.roots["b"] / "f").write_text("theirs")
     os.unlink(onitu.mnt / "f")
+    sides = [onitu.mnt, *onitu.roots.values()]
+    until("theirs everywhere", lambda: all((side / "f").exists() for side in sides))
     onitu.wait()
-    assert (onitu.roots["b"] / "f").read_text() == "theirs"
-    assert not (onitu.roots["a"] / "f").exists()
+    assert {(side / "f").read_text() for side in sides} == {"theirs"}

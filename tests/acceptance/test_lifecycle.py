@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from .absence import pass_for_placed
 from .conftest import Maker
 from .harness import ONITUFS, Onitu, end, lives, until
 from .trees import files
@@ -283,10 +284,10 @@ def test_scrub_finds_and_mends_what_was_changed_behind_our_back(onitu: Onitu) ->
     (onitu.mnt / "g.txt").write_text("right too")
     onitu.wait()
     assert onitu.run("scrub", "--mount", onitu.mnt).returncode == FINE
-    before = os.stat(onitu.roots["b"] / "f.txt")
-    with open(onitu.roots["b"] / "f.txt", "r+") as file:
-        file.write("wrong")
-    os.utime(onitu.roots["b"] / "f.txt", ns=(before.st_atime_ns, before.st_mtime_ns))  # as a failing disk would
+    onitu.umount()
+    (onitu.roots["b"] / "f.txt").write_text("wrong")
+    pass_for_placed(onitu.state, "f.txt", "b", onitu.roots["b"] / "f.txt")  # as a failing disk would
+    onitu.mount()
     found = onitu.run("scrub", "--mount", onitu.mnt)
     assert found.returncode == PENDING
     assert "f.txt" in found.stdout

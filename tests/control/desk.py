@@ -65,7 +65,7 @@ class Desk:
             raise NoSuchPath(f"no entry {entry!r}")
         return {"name": entry, "health": "paused"}
 
-    def resume(self, entry: str) -> dict[str, Any]:
+    def resume(self, entry: str, *, accept: bool = False, restore: bool = False) -> dict[str, Any]:
         return {"name": entry, "health": "up"}
 
     async def scrub(self, entry: str | None) -> AsyncIterator[dict[str, Any]]:

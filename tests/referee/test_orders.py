@@ -117,6 +117,24 @@ def test_who_takes_a_name_takes_over_the_object() -> None:
         assert order.replaces == old
 
 
+def test_what_may_be_the_only_copy_of_a_living_file_is_not_taken_over() -> None:
+    needed = Occupant(copy=copy(OTHER), alive=True, needed=True)
+    for mine in (None, copy(place=ELSEWHERE, generation=OLD)):
+        decision = decide(state(view(copy=mine, occupant=needed)))
+        assert (decision.orders, decision.waits_for, decision.settled) == ((), (OTHER,), False)
+
+
+def test_a_found_name_is_kept_by_whoever_has_it_in_the_mount() -> None:
+    """No rule names the entry: an editor's new file goes where the old one was found, and a ban ends that."""
+    nowhere = Verdict(targets=(), reasons=())
+    found = Occupant(copy=replace(copy(OTHER, generation=OLD), found=True), alive=False)
+    (order,) = decide(state(view(occupant=found), verdict=nowhere)).orders
+    assert isinstance(order, Put)
+    assert order.replaces == found.copy
+    banned = replace(nowhere, banned=frozenset({order.entry}))
+    assert decide(state(view(occupant=found), verdict=banned)).orders == ()
+
+
 def test_a_takeover_with_a_copy_elsewhere_names_both() -> None:
     mine, old = copy(place=ELSEWHERE, generation=OLD), copy(OTHER)
     (order,) = decide(state(view(copy=mine, occupant=Occupant(copy=old, alive=True)), **JUST_RENAMED)).orders

@@ -1,0 +1,299 @@
+"""The work list of one entry's intake: what was told first, then what is gone, then what is listed."""
+
+import heapq
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVarTuple
+
+import trio
+
+from onitufs.drivers.handlers import PRIVATE, RemotePath, Sighted
+from onitufs.model.copies import Copy, Found, Place
+from onitufs.model.errors import DriverError, Gone
+from onitufs.model.files import Kind
+from onitufs.model.ids import FileId
+
+from .arriving import Arriving
+from .losing import Losing, Wave
+from .outside import Outside
+
+AGAIN_S = 0.3  # a place where something was under way is looked at again after this
+AT_MOST_AGAIN_S = 30.0
+RESCAN_S = 300.0  # how often an entry is listed whose driver cannot watch
+MOST_HINTS = 20_000  # with more than that, listing everything is cheaper
+SLICE = 25  # names of a listing that are compared before other tasks get a turn
+TROUBLE_S = 1.0
+
+Ts = TypeVarTuple("Ts")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far listing the entry has come, for people."""
+
+    names: int = 0
+    directories_left: int = 0
+    complete: bool = False  # all that is there has been seen once
+
+
+class Intake:
+    """Takes what others did on one entry into the mount. `ask_user` is told of a Wave; then settle() is waited for."""
+
+    def __init__(
+        self,
+        outside: Outside,
+        *,
+        ask_user: Callable[[Wave], None],
+        pace: Callable[[float], float],
+        room_to_tell: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._outside = outside
+        self._entry = outside.entry
+        self._plug = outside.plug
+        self._placements = outside.placements
+        self._ask_user = ask_user
+        self._pace = pace
+        self._room_to_tell = room_to_tell
+        self.progress = Progress()
+        self._hints: dict[RemotePath, None] = {}
+        self._later: list[tuple[float, RemotePath, bool]] = []  # when, what, whether it is to be listed
+        self._tries: dict[RemotePath, int] = {}
+        self._to_list: dict[RemotePath, None] = {}  # the last one first, so that few wait
+        self._wake = trio.Event()
+        self._halted = False  # the user is being asked
+        self._losing = Losing(outside, look_again=self._look_again)
+        self._arriving = Arriving(
+            outside, look_again=self._look_again, list_again=self.list_again, missing=self._losing.suspect
+        )
+
+    # -- hints ---------------------------------------------------------------------------------------------------------
+
+    def look(self, path: RemotePath) -> None:
+        """Something may have changed at this path."""
+        if not path or path[0] == PRIVATE:
+            return
+        if len(self._hints) >= MOST_HINTS:
+            self._hints.clear()
+            self.list_again(())
+            return
+        self._hints[path] = None
+        self._wake.set()
+
+    def list_again(self, path: RemotePath) -> None:
+        """Anything may have changed in this directory and below it."""
+        if not path:
+            self.progress = Progress()
+        self._to_list.pop(path, None)
+        self._to_list[path] = None
+        self._wake.set()
+
+    def suspect(self, copy: Copy) -> None:
+        """An object of this entry is not what its Copy says."""
+        path = self._outside.path(copy)
+        if path is not None:
+            self.look(path)
+
+    def _look_again(self, path: RemotePath, *, listing: bool = False) -> None:
+        """Something is in the way of judging what is there: soon, and less soon each time."""
+        if len(self._later) >= MOST_HINTS:
+            self.list_again(())
+            return
+        tries = self._tries[path] = self._tries.get(path, 0) + 1
+        wait_s = min(AGAIN_S * 1.5 ** (tries - 1), AT_MOST_AGAIN_S)
+        heapq.heappush(self._later, (trio.current_time() + wait_s, path, listing))
+        self._wake.set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that was told or listed so far is dealt with."""
+        return not (self._hints or self._to_list or self._later or len(self._losing))
+
+    # -- the user's answer ---------------------------------------------------------------------------------------------
+
+    def halt(self) -> None:
+        """Do nothing until settle()."""
+        self._halted = True
+
+    def settle(self, *, accept: bool = False, restore: bool = False) -> None:
+        """The user has decided about what is gone: it is deleted here too, or placed there again."""
+        self._halted = False
+        self._losing.accepts, self._losing.restores = accept, restore
+        self._losing.clear()
+        self.list_again(())
+
+    # -- running -------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Work until cancelled. A bug that one entry brings to light ends in the log, and its intake begins anew."""
+        if not self._plug.can("list"):
+            return
+        while True:
+            try:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._watch)
+                    await self._work()
+            except OSError:
+                raise
+            except Exception:
+                log.exception("a bug in taking over what is on an entry", extra={"entry": self._entry})
+            await trio.sleep(TROUBLE_S)
+            self.list_again(())
+
+    async def _watch(self) -> None:
+        """Be told what changes, as long as the entry is connected; else list everything now and then."""
+        while True:
+            await self._plug.connected()
+            if not self._plug.can("watch"):
+                self.list_again(())
+                await trio.sleep(RESCAN_S)
+                continue
+            try:
+                await self._plug.watch(None, self._told)
+            except DriverError as error:
+                log.debug("watching ended", extra={"entry": self._entry, "why": str(error)})
+            await trio.sleep(TROUBLE_S)
+
+    async def _told(self, sighted: Sighted) -> None:
+        for path in sighted.paths:
+            self.look(path)
+        for directory in sighted.below:
+            self.list_again(directory)
+
+    async def _work(self) -> None:
+        while True:
+            self._wake = trio.Event()
+            began_s = trio.current_time()
+            await self._room_to_tell()
+            if not self._halted and await self._some():
+                await trio.sleep(self._pace(trio.current_time() - began_s))
+                continue
+            with trio.move_on_at(self._due_s()):
+                await self._wake.wait()
+            await self._plug.connected()
+
+    def _due_s(self) -> float:
+        if self._halted:
+            return float("inf")
+        return min(self._losing.due_s, self._later[0][0] if self._later else float("inf"))
+
+    async def _some(self) -> bool:
+        """Some of what is to be done; whether there was anything."""
+        now_s = trio.current_time()
+        while self._later and self._later[0][0] <= now_s:
+            _, path, listing = heapq.heappop(self._later)
+            if listing:
+                self.list_again(path)
+            else:
+                self._hints[path] = None
+        if self._hints:
+            await self._look_at_some()
+        elif self._losing.due_s <= now_s:
+            await self._take_out()
+        elif self._to_list:
+            await self._list_one()
+        else:
+            self._all_seen()
+            return False
+        return True
+
+    async def _look_at_some(self) -> None:
+        for _ in range(SLICE):
+            if not self._hints:
+                break
+            path = next(iter(self._hints))
+            del self._hints[path]
+            await self._try(path, self._arriving.look, path)
+
+    async def _try(self, path: RemotePath, look: Callable[[*Ts], Awaitable[None]], *args: *Ts) -> None:
+        """Look at one path. What keeps it from being judged keeps no other from it."""
+        tries = self._tries.get(path)
+        try:
+            await look(*args)
+        except DriverError as error:
+            log.debug("looking at an entry failed", extra={"entry": self._entry, "why": str(error)})
+            self._look_again(path)
+            await self._plug.connected()
+        except OSError:
+            raise
+        except Exception:
+            shown = b"/".join(path).decode(errors="backslashreplace")
+            log.exception("a bug in looking at an entry", extra={"entry": self._entry, "path": shown})
+        if self._tries.get(path) == tries:
+            self._tries.pop(path, None)
+
+    async def _take_out(self) -> None:
+        try:
+            wave = await self._losing.take_out()
+        except DriverError as error:
+            log.debug("looking at an entry failed", extra={"entry": self._entry, "why": str(error)})
+            await trio.sleep(TROUBLE_S)
+            await self._plug.connected()
+            return
+        if wave is not None:
+            self._halted = True
+            self._ask_user(wave)
+
+    def _all_seen(self) -> None:
+        if self.progress.complete or self._later or len(self._losing):
+            return
+        self.progress.complete = True
+        self._losing.accepts = self._losing.restores = False
+
+    # -- listing -------------------------------------------------------------------------------------------------------
+
+    async def _list_one(self) -> None:
+        path = next(reversed(self._to_list))
+        del self._to_list[path]
+        directory = self._outside.directory(path)
+        if directory is None:
+            self.look(path)
+            return
+        epoch = self._outside.epoch
+        try:
+            listed: list[tuple[bytes, Found]] = await self._plug.list_directory(path)
+        except Gone:
+            self.look(path)
+            return
+        except DriverError as error:
+            log.debug("listing an entry failed", extra={"entry": self._entry, "why": str(error)})
+            self._look_again(path, listing=True)
+            await self._plug.connected()
+            return
+        self._tries.pop(path, None)
+        present = {name for name, _ in listed}
+        for copy in await self._known_in(directory):
+            if copy.place.name not in present:
+                self._losing.suspect(copy)
+        for number, (name, found) in enumerate(listed):
+            await self._compare((*path, name), Place(directory, name), found, epoch)
+            self.progress.names += 1
+            self.progress.directories_left = len(self._to_list)
+            if number % SLICE == SLICE - 1:
+                await trio.lowlevel.checkpoint()
+                if self._hints:  # what has just been changed goes before what may have been changed long ago
+                    await self._look_at_some()
+
+    async def _known_in(self, directory: FileId) -> list[Copy]:
+        copies: list[Copy] = []
+        after = b""
+        while rows := self._placements.standing_in(self._entry, directory, after, SLICE):
+            copies += [copy for _, file in rows if (copy := self._placements.get(file, self._entry)) is not None]
+            after = rows[-1][0]
+            await trio.lowlevel.checkpoint()
+        return copies
+
+    async def _compare(self, path: RemotePath, place: Place, found: Found, epoch: int) -> None:
+        if path == (PRIVATE,):
+            return
+        copy = self._placements.at(self._entry, place)
+        if copy is None or not _is_as_known(copy, found):
+            await self._try(path, self._arriving.take, path, place, found, epoch)
+        if found.kind is Kind.DIRECTORY:
+            self._to_list[path] = None
+
+
+def _is_as_known(copy: Copy, found: Found) -> bool:
+    return (copy.kind, copy.rev, copy.remote_id) == (found.kind, found.state.rev, found.state.remote_id)

@@ -1,0 +1,336 @@
+"""What others do in an entry's folder comes into the mount, and from there to the other entries."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import Maker
+from .harness import Onitu, until
+from .trees import Facts, tree
+
+
+def files(root: Path) -> dict[bytes, Facts]:
+    """What is there but directories, also while it is being changed."""
+    while True:
+        try:
+            return {path: facts for path, facts in tree(root).items() if facts[0] != "directory"}
+        except FileNotFoundError:  # removed since its directory was read
+            continue
+
+
+QUICK_S = 20  # what is told within two seconds on a quiet machine; tests run on busy ones
+
+
+def same(onitu: Onitu, *entries: str) -> Callable[[], bool]:
+    """Whether the mount and these entries hold the same files."""
+
+    def check() -> bool:
+        wanted = files(onitu.mnt)
+        return all(files(onitu.roots[name]) == wanted for name in entries)
+
+    return check
+
+
+def test_what_was_there_before_is_shown_and_copied_where_the_rules_want_it(new_onitu: Maker) -> None:
+    onitu = new_onitu()
+    (onitu.roots["a"] / "photos" / "2014").mkdir(parents=True)
+    (onitu.roots["a"] / "photos" / "2014" / "one.jpg").write_bytes(b"\xff\xd8" + os.urandom(5000))
+    (onitu.roots["a"] / "empty").write_bytes(b"")
+    (onitu.roots["a"] / "link").symlink_to("photos/2014/one.jpg")
+    (onitu.roots["a"] / "run.sh").write_text("#!/bin/sh\n")
+    (onitu.roots["a"] / "run.sh").chmod(0o755)
+    before = files(onitu.roots["a"])
+    onitu.mount()
+    until("shown", lambda: files(onitu.mnt) == before, QUICK_S)
+    assert (onitu.mnt / "run.sh").stat().st_mode & 0o777 == 0o755
+    assert (onitu.mnt / "run.sh").stat().st_mtime_ns == (onitu.roots["a"] / "run.sh").stat().st_mtime_ns
+    until("copied", lambda: files(onitu.roots["b"]) == before, QUICK_S)
+    assert files(onitu.roots["a"]) == before
+
+
+def test_entries_that_hold_the_same_are_copies_of_one_file_without_a_transfer(new_onitu: Maker) -> None:
+    onitu = new_onitu()
+    for root in onitu.roots.values():
+        (root / "d").mkdir()
+        (root / "d" / "f").write_text("the same")
+    inodes = {name: (root / "d" / "f").stat().st_ino for name, root in onitu.roots.items()}
+    onitu.mount()
+    until("both known", lambda: len(whereis(onitu, "d/f")) == 2, QUICK_S)
+    onitu.wait()
+    assert {name: (root / "d" / "f").stat().st_ino for name, root in onitu.roots.items()} == inodes
+    assert files(onitu.mnt) == files(onitu.roots["a"]) == files(onitu.roots["b"])
+    assert len(files(onitu.mnt)) == 1
+
+
+def whereis(onitu: Onitu, path: str) -> list[str]:
+    import json
+
+    done = onitu.run("whereis", onitu.mnt / path, "--json")
+    return [copy["entry"] for copy in json.loads(done.stdout)["copies"]] if done.returncode == 0 else []
+
+
+def test_entries_that_hold_something_else_under_one_name_are_a_conflict_and_both_live(new_onitu: Maker) -> None:
+    onitu = new_onitu()
+    (onitu.roots["a"] / "f.txt").write_text("said in a")
+    (onitu.roots["b"] / "f.txt").write_text("in b it says something else")
+    onitu.mount()
+    until("both everywhere", lambda: same(onitu, "a", "b")() and len(files(onitu.mnt)) == 2, QUICK_S)
+    texts = {path.read_text() for path in onitu.mnt.iterdir()}
+    assert texts == {"said in a", "in b it says something else"}
+    assert any("conflicted copy from" in path.name and path.suffix == ".txt" for path in onitu.mnt.iterdir())
+
+
+def test_a_found_file_stays_where_it_was_found_though_no_rule_says_so(new_onitu: Maker) -> None:
+    onitu = new_onitu(rules=[{"match": {"path": "/"}, "sync": ["b"]}])
+    (onitu.roots["a"] / "mine").write_text("left here")
+    onitu.mount()
+    until("copied", same(onitu, "a", "b"), QUICK_S)
+    # Edited in the mount, as editors save: it is the found one that is edited.
+    (onitu.mnt / "tmp").write_text("edited")
+    os.rename(onitu.mnt / "tmp", onitu.mnt / "mine")
+    until("edited", lambda: (onitu.roots["a"] / "mine").read_text() == "edited", QUICK_S)
+    onitu.wait()
+    assert files(onitu.mnt) == files(onitu.roots["a"]) == files(onitu.roots["b"])
+    os.unlink(onitu.mnt / "mine")
+    onitu.wait()
+    assert files(onitu.roots["a"]) == {}
+
+
+def test_a_ban_takes_a_found_file_away_once_it_is_elsewhere(new_onitu: Maker) -> None:
+    onitu = new_onitu(rules=[{"match": {"path": "/"}, "sync": ["b"]}, {"match": {"path": "/d/"}, "ban": ["a"]}])
+    (onitu.roots["a"] / "d").mkdir()
+    (onitu.roots["a"] / "d" / "f").write_text("moves house")
+    onitu.mount()
+    until("moved", lambda: files(onitu.roots["a"]) == {} and files(onitu.roots["b"]) == files(onitu.mnt) != {}, QUICK_S)
+    assert (onitu.mnt / "d" / "f").read_text() == "moves house"
+
+
+@pytest.fixture
+def settled(onitu: Onitu) -> Onitu:
+    """A mount with some files on both entries."""
+    (onitu.mnt / "d" / "sub").mkdir(parents=True)
+    (onitu.mnt / "d" / "f").write_text("first")
+    (onitu.mnt / "d" / "sub" / "g").write_text("second")
+    (onitu.mnt / "top").write_text("third")
+    onitu.wait()
+    return onitu
+
+
+def new_file(root: Path) -> None:
+    (root / "d" / "new").write_text("from outside")
+
+
+def new_tree(root: Path) -> None:
+    (root / "x" / "y" / "z").mkdir(parents=True)
+    (root / "x" / "y" / "z" / "deep").write_text("from outside")
+    (root / "x" / "flat").write_text("too")
+
+
+def edit_in_place(root: Path) -> None:
+    with open(root / "d" / "f", "a") as file:
+        file.write(" and more")
+
+
+def edit_by_replacing(root: Path) -> None:
+    (root / "d" / "f.tmp").write_text("a whole new text")
+    os.rename(root / "d" / "f.tmp", root / "d" / "f")
+
+
+def rename_file(root: Path) -> None:
+    os.rename(root / "d" / "f", root / "top2")
+
+
+def rename_directory(root: Path) -> None:
+    os.rename(root / "d", root / "e")
+
+
+def move_directory_down(root: Path) -> None:
+    (root / "below").mkdir()
+    os.rename(root / "d" / "sub", root / "below" / "sub")
+
+
+def delete_file(root: Path) -> None:
+    os.unlink(root / "d" / "f")
+
+
+def delete_directory(root: Path) -> None:
+    shutil.rmtree(root / "d")
+
+
+def change_mode(root: Path) -> None:
+    (root / "d" / "f").chmod(0o755)
+
+
+def file_for_directory(root: Path) -> None:
+    shutil.rmtree(root / "d" / "sub")
+    (root / "d" / "sub").write_text("a file now")
+
+
+def new_link(root: Path) -> None:
+    (root / "d" / "link").symlink_to("f")
+
+
+def swap_names(root: Path) -> None:
+    os.rename(root / "d" / "f", root / "d" / "aside")
+    os.rename(root / "top", root / "d" / "f")
+    os.rename(root / "d" / "aside", root / "top")
+
+
+CHANGES = [
+    new_file, new_tree, edit_in_place, edit_by_replacing, rename_file, rename_directory, move_directory_down,
+    delete_file, delete_directory, change_mode, file_for_directory, new_link, swap_names,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_on_one_entry_reaches_the_mount_and_the_other(settled: Onitu, change: Callable[[Path], None]) -> None:
+    change(settled.roots["b"])
+    wanted = files(settled.roots["b"])
+    until("in the mount", lambda: files(settled.mnt) == wanted, QUICK_S)
+    until("on the other", lambda: files(settled.roots["a"]) == wanted, QUICK_S)
+    settled.wait()
+    assert files(settled.roots["b"]) == wanted
+    if change is change_mode:
+        assert (settled.mnt / "d" / "f").stat().st_mode & 0o777 == 0o755
+        until("mode", lambda: (settled.roots["a"] / "d" / "f").stat().st_mode & 0o777 == 0o755, QUICK_S)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_while_nothing_was_mounted_is_found_at_the_next_start(
+    settled: Onitu, change: Callable[[Path], None]
+) -> None:
+    settled.umount()
+    change(settled.roots["a"])
+    wanted = files(settled.roots["a"])
+    settled.mount()
+    until("in the mount", lambda: files(settled.mnt) == wanted, QUICK_S)
+    until("on the other", lambda: files(settled.roots["b"]) == wanted, QUICK_S)
+
+
+def test_a_rename_outside_is_a_rename_everywhere(settled: Onitu) -> None:
+    inode = (settled.roots["a"] / "d" / "f").stat().st_ino
+    number = (settled.mnt / "d" / "f").stat().st_ino
+    os.rename(settled.roots["b"] / "d", settled.roots["b"] / "e")
+    until("renamed", same(settled, "a", "b"), QUICK_S)
+    assert (settled.roots["a"] / "e" / "f").stat().st_ino == inode
+    assert (settled.mnt / "e" / "f").stat().st_ino == number
+
+
+def test_what_a_program_had_open_stays_what_it_was(settled: Onitu) -> None:
+    with open(settled.mnt / "d" / "f") as file:
+        (settled.roots["b"] / "d" / "f").write_text("changed by others")
+        until("changed", lambda: (settled.mnt / "d" / "f").read_text() == "changed by others", QUICK_S)
+        assert file.read() == "first"
+
+
+def test_an_edit_on_both_sides_keeps_both(settled: Onitu) -> None:
+    settled.ok("entry", "pause", "b", "--mount", settled.mnt)
+    (settled.mnt / "d" / "f").write_text("edited in the mount")
+    (settled.roots["b"] / "d" / "f").write_text("edited on b")
+    settled.ok("entry", "resume", "b", "--mount", settled.mnt)
+    until("both everywhere", lambda: same(settled, "a", "b")() and len(files(settled.mnt)) == 4, QUICK_S)
+    texts = {path.read_text() for path in (settled.mnt / "d").iterdir() if path.is_file()}
+    assert texts == {"edited in the mount", "edited on b"}
+    assert (settled.mnt / "d" / "f").exists()
+
+
+def test_the_same_edit_on_both_sides_is_no_conflict(settled: Onitu) -> None:
+    settled.ok("entry", "pause", "b", "--mount", settled.mnt)
+    (settled.mnt / "d" / "f").write_text("the same words")
+    (settled.roots["b"] / "d" / "f").write_text("the same words")
+    settled.ok("entry", "resume", "b", "--mount", settled.mnt)
+    settled.wait()
+    until("settled", same(settled, "a", "b"), QUICK_S)
+    assert len(files(settled.mnt)) == 3
+
+
+def test_an_edit_outlives_a_delete(settled: Onitu) -> None:
+    settled.ok("entry", "pause", "b", "--mount", settled.mnt)
+    os.unlink(settled.mnt / "d" / "f")
+    (settled.roots["b"] / "d" / "f").write_text("edited meanwhile")
+    (settled.mnt / "top").write_text("edited in the mount")
+    os.unlink(settled.roots["b"] / "top")
+    settled.ok("entry", "resume", "b", "--mount", settled.mnt)
+    until(
+        "both edits live",
+        lambda: (settled.mnt / "d" / "f").exists() and same(settled, "a", "b")() and len(files(settled.mnt)) == 3,
+        QUICK_S,
+    )
+    assert (settled.mnt / "d" / "f").read_text() == "edited meanwhile"
+    assert (settled.mnt / "top").read_text() == "edited in the mount"
+
+
+def test_what_a_program_saves_into_a_file_that_was_changed_outside_is_kept_beside_it(settled: Onitu) -> None:
+    with open(settled.mnt / "d" / "f", "r+") as file:
+        (settled.roots["b"] / "d" / "f").write_text("changed by others")
+        until("changed", lambda: (settled.mnt / "d" / "f").read_text() == "changed by others", QUICK_S)
+        file.write("written by a program")
+    until("both everywhere", lambda: same(settled, "a", "b")() and len(files(settled.mnt)) == 4, QUICK_S)
+    texts = {path.read_text() for path in (settled.mnt / "d").iterdir() if path.is_file()}
+    assert texts == {"written by a program", "changed by others"}
+
+
+def many(onitu: Onitu, number: int = 40) -> None:
+    for n in range(number):
+        (onitu.mnt / f"f{n}").write_text(f"file {n}")
+    onitu.wait()
+
+
+def health(onitu: Onitu, entry: str) -> str:
+    return next(str(known["health"]) for known in onitu.status()["entries"] if known["name"] == entry)
+
+
+def wipe(root: Path) -> None:
+    for path in root.iterdir():
+        if path.name != ".onitufs":
+            os.unlink(path)
+
+
+def test_if_much_is_gone_at_once_the_user_is_asked_and_nothing_is_deleted(onitu: Onitu) -> None:
+    many(onitu)
+    wipe(onitu.roots["b"])
+    until("asked", lambda: health(onitu, "b") == "suspended", QUICK_S)
+    entry = next(known for known in onitu.status()["entries"] if known["name"] == "b")
+    assert "--accept-deletions" in entry["remedy"]
+    assert len(files(onitu.mnt)) == len(files(onitu.roots["a"])) == 40
+    assert onitu.run("status", onitu.mnt).returncode == 7
+    assert onitu.run("entry", "resume", "b", "--mount", onitu.mnt).returncode == 7
+    onitu.umount("--now")
+    onitu.mount()
+    until("asked again", lambda: health(onitu, "b") == "suspended", QUICK_S)
+    assert len(files(onitu.mnt)) == 40
+
+
+def test_what_is_gone_is_placed_again_if_the_user_says_so(onitu: Onitu) -> None:
+    many(onitu)
+    before = files(onitu.mnt)
+    wipe(onitu.roots["b"])
+    until("asked", lambda: health(onitu, "b") == "suspended", QUICK_S)
+    onitu.ok("entry", "resume", "b", "--restore", "--mount", onitu.mnt)
+    until("restored", lambda: files(onitu.roots["b"]) == before, QUICK_S)
+    assert files(onitu.mnt) == files(onitu.roots["a"]) == before
+
+
+def test_what_is_gone_is_deleted_here_too_if_the_user_says_so(onitu: Onitu) -> None:
+    many(onitu)
+    wipe(onitu.roots["b"])
+    until("asked", lambda: health(onitu, "b") == "suspended", QUICK_S)
+    onitu.ok("entry", "resume", "b", "--accept-deletions", "--mount", onitu.mnt)
+    until("deleted", lambda: files(onitu.mnt) == files(onitu.roots["a"]) == {}, QUICK_S)
+
+
+def test_an_unmounted_folder_deletes_nothing(onitu: Onitu) -> None:
+    many(onitu, 5)
+    os.rename(onitu.roots["b"], onitu.base / "away")
+    onitu.roots["b"].mkdir()
+    (onitu.roots["b"] / "stranger").write_text("on the disk below the mount point")
+    until("noticed", lambda: health(onitu, "b") != "up", QUICK_S)
+    assert len(files(onitu.mnt)) == len(files(onitu.roots["a"])) == 5
+    shutil.rmtree(onitu.roots["b"])
+    os.rename(onitu.base / "away", onitu.roots["b"])
+    onitu.ok("entry", "resume", "b", "--mount", onitu.mnt)
+    until("up", lambda: health(onitu, "b") == "up", QUICK_S)
+    assert len(files(onitu.mnt)) == len(files(onitu.roots["b"])) == 5

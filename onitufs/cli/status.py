@@ -77,11 +77,20 @@ def _entry(entry: Mapping[str, Any]) -> list[str]:
     since = f"since {show.text(entry, 'since')}" if entry.get("since") else ""
     health = show.text(entry, "health") + (", being emptied" if entry.get("draining") else "")
     busy = len(entry.get("running", []))
-    work = f"{entry.get('queued', 0)} queued" + (f", {busy} running" if busy else "")
+    work = f"{entry.get('queued', 0)} queued" + (f", {busy} running" if busy else "") + _seen(entry)
     return [
         show.text(entry, "name"), show.text(entry, "driver"), health,
         work, since,
     ]  # fmt: skip
+
+
+def _seen(entry: Mapping[str, Any]) -> str:
+    """How far an entry has been listed, until all has been seen once."""
+    seen = entry.get("seen")
+    if not seen or seen.get("complete") or entry.get("health") != "up":
+        return ""
+    left = show.count(seen.get("directories_left", 0), "directory", "directories")
+    return f", being listed: {show.count(seen.get('names', 0), 'name', 'names')} seen, {left} to go"
 
 
 def _remedy(fields: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from onitufs.model.copies import Copy, Place
 from onitufs.model.errors import Conflict, Gone, Stale
 from onitufs.model.files import Inode, Kind
 from onitufs.model.ids import ROOT_FILE, ROOT_INODE, EntryName, FileId, InodeNumber, Seq
-from onitufs.model.orders import Done, Failed, Order, Outcome, Put
+from onitufs.model.orders import Delete, Done, Failed, Move, Order, Outcome, Put
 from onitufs.model.state import Decision
 from onitufs.referee import ledger
 from onitufs.referee.reconcile import orders_for
@@ -228,6 +228,8 @@ class Placing:
             if above.kind is Kind.DIRECTORY:
                 gone += self.placements.children(copy.entry, above.file)
         for lost in gone:
+            self.suspect(lost)
+        for lost in gone:
             self.lost(lost)
 
     def _correct(self, file: FileId, removed: tuple[Copy, ...] = (), put: tuple[Copy, ...] = ()) -> None:
@@ -254,8 +256,12 @@ class Placing:
             kept = done.kept.decode(errors="backslashreplace")
             path = self._shown(order.file)
             log.warning("kept what was found in the way", extra={"entry": order.entry, "path": path, "as": kept})
+        if done.remains and isinstance(order, Delete):
+            self.suspect(order.copy)  # with what others have in it
         for copy in found.put:
             self.memory.needed.pop((copy.entry, copy.file), None)
+            if isinstance(order, Move) and copy.kind is Kind.DIRECTORY:
+                self.suspect(copy)  # what was told of it by its old name could not be looked at
         for file in found.ask:
             if file == order.file and self._has_more_coming(file):
                 self._defer(file)

@@ -79,9 +79,13 @@ class History:
         content = self.content(path)
         self.tell(side, f"write {path} {content[:20]!r}")
         with self.over(path):
-            temp = path.with_name(path.name + ".saving")
+            temp = path.with_name(f"{path.name}.saving{len(self.story)}")
             temp.write_bytes(content)
-            os.rename(temp, path)
+            try:
+                os.rename(temp, path)
+            except OSError:
+                temp.unlink()
+                raise
 
     def replace(self, side: Path) -> None:
         """Overwrite in place."""

@@ -194,7 +194,7 @@ def test_a_change_on_one_entry_reaches_the_mount_and_the_other(settled: Onitu, c
     settled.wait()
     assert files(settled.roots["b"]) == wanted
     if change is change_mode:
-        assert (settled.mnt / "d" / "f").stat().st_mode & 0o777 == 0o755
+        until("mode in the mount", lambda: (settled.mnt / "d" / "f").stat().st_mode & 0o777 == 0o755, QUICK_S)
         until("mode", lambda: (settled.roots["a"] / "d" / "f").stat().st_mode & 0o777 == 0o755, QUICK_S)
 
 

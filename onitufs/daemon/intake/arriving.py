@@ -178,6 +178,8 @@ class Arriving:
                 return
             self._moved(path, place, was)
             await self._known(path, place, replace(was, place=place), found, epoch)
+            if found.kind is Kind.DIRECTORY:  # what was told of it by its old name could not be looked at
+                self._list_again(path)
             return
         directory = outside.mount_directory(place)
         if directory is None or self._is_outdated(path, place, epoch):

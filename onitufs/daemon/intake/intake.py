@@ -93,8 +93,11 @@ class Intake:
     def suspect(self, copy: Copy) -> None:
         """An object of this entry is not what its Copy says."""
         path = self._outside.path(copy)
-        if path is not None:
-            self.look(path)
+        if path is None:
+            return
+        self.look(path)
+        if copy.kind is Kind.DIRECTORY:
+            self.list_again(path)
 
     def _look_again(self, path: RemotePath, *, listing: bool = False) -> None:
         """Something is in the way of judging what is there: soon, and less soon each time."""
@@ -248,11 +251,11 @@ class Intake:
         path = next(reversed(self._to_list))
         del self._to_list[path]
         directory = self._outside.directory(path)
-        if directory is None:
-            self.look(path)
-            return
         epoch = self._outside.epoch
         try:
+            if directory is None:
+                await self._list_once_known(path)
+                return
             listed: list[tuple[bytes, Found]] = await self._plug.list_directory(path)
         except Gone:
             self.look(path)
@@ -275,6 +278,13 @@ class Intake:
                 await trio.lowlevel.checkpoint()
                 if self._hints:  # what has just been changed goes before what may have been changed long ago
                     await self._look_at_some()
+
+    async def _list_once_known(self, path: RemotePath) -> None:
+        """A directory that is there and not known yet: whoever makes it known, us or them, what is in it is news."""
+        found: Found | None = await self._plug.look(path)
+        if found is not None and found.kind is Kind.DIRECTORY:
+            self.look(path)
+            self._look_again(path, listing=True)
 
     async def _known_in(self, directory: FileId) -> list[Copy]:
         copies: list[Copy] = []

@@ -9,11 +9,11 @@ import logging
 from dataclasses import replace
 
 import trio
-from blake3 import blake3
 
 from onitufs.catalog import keys
 from onitufs.catalog.records import unpack_inode
 from onitufs.model.copies import Copy
+from onitufs.model.digests import digest_of
 from onitufs.model.errors import DriverError, NoEntry
 from onitufs.model.files import Inode, Kind
 from onitufs.model.ids import FileId, GenerationId, InodeNumber
@@ -203,14 +203,7 @@ class Evicting:
         except OSError as error:
             raise NotNow(f"its bytes cannot be read here: {error}") from error
 
-        def digest() -> bytes:
-            hasher, offset = blake3(), 0
-            while block := source.read(offset, _BLOCK):
-                hasher.update(block)
-                offset += len(block)
-            return hasher.digest()
-
         try:
-            return await trio.to_thread.run_sync(digest)
+            return await trio.to_thread.run_sync(digest_of, source.read)
         finally:
             source.close()

@@ -9,14 +9,15 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import trio
-from blake3 import blake3
 
 from onitufs.content.partial import BLOCK_BYTES, Partial
 from onitufs.drivers.handlers import RemotePath
 from onitufs.drivers.plug import Plug
 from onitufs.model.copies import Copy
+from onitufs.model.digests import digest_of
 from onitufs.model.errors import Conflict, OnituError, ServiceError
 from onitufs.model.files import Inode
 from onitufs.model.ids import GenerationId, InodeNumber
@@ -247,7 +248,7 @@ class Fetcher:
             return []
         fd = os.dup(fetch.partial.fd)
         try:
-            digest = await trio.to_thread.run_sync(_digest, fd)
+            digest = await trio.to_thread.run_sync(digest_of, partial(_read, fd))
         finally:
             os.close(fd)
         return [copy for copy in known if copy.digest != digest]
@@ -389,7 +390,7 @@ class _Attempt:
             raise Conflict("it has another size than was known")
         if copy.digest:
             if not digest:
-                digest = await trio.to_thread.run_sync(_digest, fd)
+                digest = await trio.to_thread.run_sync(digest_of, partial(_read, fd))
             if digest != copy.digest:
                 raise Conflict("its bytes are not those that were known")
 
@@ -429,9 +430,5 @@ def _wanted(inode: Inode) -> Wanted:
     return Wanted(inode.files, inode.generation)
 
 
-def _digest(fd: int) -> bytes:
-    hasher, offset = blake3(), 0
-    while block := os.pread(fd, BLOCK_BYTES, offset):
-        hasher.update(block)
-        offset += len(block)
-    return hasher.digest()
+def _read(fd: int, offset: int, length: int) -> bytes:
+    return os.pread(fd, length, offset)

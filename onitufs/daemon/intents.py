@@ -4,13 +4,14 @@ Without this, a file that was placed but not yet recorded as placed would look l
 as soon as it was changed, renamed or removed in the mount in between.
 """
 
+from collections.abc import Callable
+
 from onitufs.catalog import keys
 from onitufs.catalog.records import Intent, pack_intent, unpack_intent
-from onitufs.drivers.handlers import PARKED
 from onitufs.drivers.unfinished import Unfinished
 from onitufs.model.copies import Place
 from onitufs.model.files import Kind
-from onitufs.model.ids import PARKING, ROOT_FILE, EntryName, FileId
+from onitufs.model.ids import EntryName, FileId
 from onitufs.model.orders import Move, Order, Put
 from onitufs.volume import Volume
 from onitufs.volume.placements import Placements
@@ -20,12 +21,22 @@ from .memory import Memory
 
 
 class Intents:
-    """The notes in the catalog. Puts of files and links, and Moves, have one; what else there is may be repeated."""
+    """The notes in the catalog. Puts of files and links, and Moves, have one; what else there is may be repeated.
 
-    def __init__(self, volume: Volume, placements: Placements, memory: Memory) -> None:
+    `put_place`: where an order makes a directory that is missing; see referee.ledger.Copies.
+    """
+
+    def __init__(
+        self,
+        volume: Volume,
+        placements: Placements,
+        memory: Memory,
+        put_place: Callable[[EntryName, FileId], Place | None],
+    ) -> None:
         self._volume = volume
         self._placements = placements
         self._memory = memory
+        self._put_place = put_place
 
     def note(self, order: Order) -> None:
         """The order begins now. Raises OSError."""
@@ -39,8 +50,10 @@ class Intents:
             mode, target = copy.mode, b""
         else:
             return
-        unmade = (d for d in order.missing if self._placements.get(d, order.entry) is None)
-        missing = tuple((directory, self._place(directory)) for directory in unmade)
+        unmade = [d for d in order.missing if self._placements.get(d, order.entry) is None]
+        places = [(directory, self._put_place(order.entry, directory)) for directory in unmade]
+        missing = tuple((directory, place) for directory, place in places if place is not None)
+        assert len(missing) == len(unmade), "an order that fits makes living directories only"
         intent = Intent(
             file=order.file,
             moves=isinstance(order, Move),
@@ -101,23 +114,9 @@ class Intents:
             self._memory.given[entry, directory] = place
         return Unfinished(order=order, path=intent.path, size=intent.size, mtime_ns=intent.mtime_ns)
 
-    def _place(self, directory: FileId) -> Place:
-        name = self._volume.name(directory)
-        assert name is not None
-        return Place(self._volume.peek(name.parent).files[0], name.name)
-
     def _path(self, entry: EntryName, place: Place, missing: dict[FileId, Place]) -> tuple[bytes, ...]:
-        parts = [place.name]
-        parent = place.parent
-        while parent in missing:
-            parts.append(missing[parent].name)
-            parent = missing[parent].parent
-        if parent == PARKING:
-            return (*PARKED, *reversed(parts))
-        above = () if parent == ROOT_FILE else self._above(entry, parent)
-        return (*above, *reversed(parts))
-
-    def _above(self, entry: EntryName, directory: FileId) -> tuple[bytes, ...]:
-        copy = self._placements.get(directory, entry)
-        assert copy is not None, "an order that fits has all directories above it, or makes them"
-        return self._placements.path(entry, copy.place)
+        parts: list[bytes] = []
+        while place.parent in missing:
+            parts.append(place.name)
+            place = missing[place.parent]
+        return (*self._placements.path(entry, place), *reversed(parts))

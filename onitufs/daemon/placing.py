@@ -93,7 +93,7 @@ class Placing:
         self.memory = facts.memory
         self.copies = KnownCopies(facts)
         self.events = Events(facts.volume, facts.placements)
-        self.intents = Intents(facts.volume, facts.placements, facts.memory)
+        self.intents = Intents(facts.volume, facts.placements, facts.memory, self.copies.put_place)
         self.pace: Pace = unhurried
         self.suspect: Callable[[Copy], None] = lambda copy: None
         self.fetcher = Fetcher(facts.volume, Holders(facts.placements, lambda: self.plugs, self._suspected))
@@ -221,7 +221,7 @@ class Placing:
         """
         if self.placements.get(copy.file, copy.entry) != copy:
             return
-        path = self._shown(copy.file)
+        path = self.volume.shown(copy.file)
         log.warning("somebody removed or changed what we had placed", extra={"entry": copy.entry, "path": path})
         gone = [copy]
         for above in gone:  # grows while it is gone through
@@ -254,7 +254,7 @@ class Placing:
         self.events.done(done)
         if done.kept:
             kept = done.kept.decode(errors="backslashreplace")
-            path = self._shown(order.file)
+            path = self.volume.shown(order.file)
             log.warning("kept what was found in the way", extra={"entry": order.entry, "path": path, "as": kept})
         if done.remains and isinstance(order, Delete):
             self.suspect(order.copy)  # with what others have in it
@@ -285,16 +285,14 @@ class Placing:
         order = failed.order
         self.memory.refused[(order.entry, order.file)] = (order, str(failed.error))
         log.warning(
-            "refused for good", extra={"entry": order.entry, "path": self._shown(order.file), "why": str(failed.error)}
+            "refused for good",
+            extra={"entry": order.entry, "path": self.volume.shown(order.file), "why": str(failed.error)},
         )
         self.ask(order.file)
 
     def _try_refused_again(self, file: FileId) -> None:
         for entry in self.plugs:
             self.memory.refused.pop((entry, file), None)
-
-    def _shown(self, file: FileId) -> str:
-        return (self.volume.path(file) or b"?").decode(errors="backslashreplace")
 
     # -- the loop ------------------------------------------------------------------------------------------------------
 
@@ -414,7 +412,7 @@ class Placing:
         except OSError:
             raise
         except Exception as bug:
-            log.exception("a bug", extra={"path": self._shown(file)})
+            log.exception("a bug", extra={"path": self.volume.shown(file)})
             self.problems[file] = Problem(f"a bug: {type(bug).__name__}: {bug}; see the log", self.volume.now_ns())
 
     def _ask(self, changes: Changes, file: FileId) -> None:

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 
 import trio
-from blake3 import blake3
 
 from onitufs.drivers.plug import Plug
 from onitufs.model.copies import Copy
+from onitufs.model.digests import digest_of
 from onitufs.model.errors import DriverError, Gone, Stale
 from onitufs.model.files import Kind
 from onitufs.model.ids import EntryName, GenerationId
@@ -85,15 +85,8 @@ async def _local_digest(placing: Placing, copy: Copy) -> bytes:
     except Stale:
         return b""
 
-    def digest() -> bytes:
-        hasher, offset = blake3(), 0
-        while block := source.read(offset, 1 << 20):
-            hasher.update(block)
-            offset += len(block)
-        return hasher.digest()
-
     try:
-        return await trio.to_thread.run_sync(digest)
+        return await trio.to_thread.run_sync(digest_of, source.read)
     except Stale:
         return b""
     finally:

@@ -7,10 +7,9 @@ sync users know, and only then ours is placed.
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from blake3 import blake3
-
 from onitufs.model.conflict_names import conflict_name
 from onitufs.model.copies import Copy, Place, RemoteState
+from onitufs.model.digests import digest_of
 from onitufs.model.errors import Conflict, Gone, NameNotAllowed, NeedsPerson, Stale
 from onitufs.model.files import Kind
 from onitufs.model.ids import EntryName, FileId
@@ -254,7 +253,7 @@ class Carrier:
         None: it holds something else, or changed while we looked."""
         if found.kind is not Kind.FILE or found.size != order.size or not self._handlers.has("digest"):
             return None
-        ours = await self._handlers.runner.run(_digest, source)
+        ours = await self._handlers.runner.run(digest_of, source.read)
         if await self._call("digest", path) != ours:
             return None
         rev = found.state.rev
@@ -314,13 +313,6 @@ def _any(rev: str, found: Found) -> bool:
 def upload_of(order: Put, path: RemotePath, base: str | None) -> Upload:
     """What a driver is told of a Put of a file."""
     return Upload(path=path, size=order.size, mtime_ns=order.mtime_ns, mode=order.mode & 0o777, base=base)
-
-
-def _digest(source: Source) -> bytes:
-    hasher = blake3()
-    for offset in range(0, source.size, 1 << 20):
-        hasher.update(source.read(offset, 1 << 20))
-    return hasher.digest()
 
 
 def _shown(path: RemotePath) -> str:

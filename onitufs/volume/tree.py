@@ -167,6 +167,10 @@ class Tree:
         except errors.NoEntry:
             return None
 
+    def shown(self, file: FileId) -> str:
+        """path(), for people."""
+        return (self.path(file) or b"?").decode(errors="backslashreplace")
+
     def resolve(self, path: bytes) -> tuple[FileId, Inode]:
         """The file id and inode at an absolute path in the mount. Raises NoSuchPath."""
         file, inode = ROOT_FILE, self.peek(ROOT_INODE)

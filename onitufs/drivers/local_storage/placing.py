@@ -5,9 +5,8 @@ import stat
 from collections.abc import Callable
 from contextlib import suppress
 
-from blake3 import blake3
-
 from onitufs.drivers.handlers import RemotePath, Upload
+from onitufs.model.digests import digest_of
 from onitufs.model.errors import Conflict, Stale
 from onitufs.model.source import Source
 
@@ -32,13 +31,12 @@ class Placer:
 
     def hash(self, fd: int) -> bytes:
         """blake3 of a file from its beginning."""
-        hasher = blake3()
-        offset = 0
-        while data := os.pread(fd, _CHUNK, offset):
-            hasher.update(data)
-            offset += len(data)
+
+        def read(offset: int, length: int) -> bytes:
             self._check_cancelled()
-        return hasher.digest()
+            return os.pread(fd, length, offset)
+
+        return digest_of(read)
 
     def fill(self, fd: int, upload: Upload, source: Source) -> bytes:
         """Copy the bytes and attributes; the digest if it is known."""

@@ -13,7 +13,7 @@ from onitufs.catalog.records import pack_value, unpack_value
 from onitufs.drivers.plug import Plug
 from onitufs.drivers.registry import ManifestedDriver, Registry
 from onitufs.model.copies import Copy
-from onitufs.model.errors import NeedsPerson, SetupError
+from onitufs.model.errors import NotPossible, SetupError
 from onitufs.model.ids import EntryName, FileId, InodeNumber
 from onitufs.model.orders import Put
 from onitufs.model.rules import Match, Rule
@@ -200,21 +200,23 @@ class Entries:
         )
 
     def answer(self, name: EntryName, *, accept: bool, restore: bool) -> None:
-        """The user's answer to the question of an entry; anything else ends a mere suspension or pause.
+        """The user's answer to the question of an entry, if there is one; neither: to end a suspension or a pause.
 
-        Raises NeedsPerson if there is a question and this is no answer.
+        Raises NotPossible if there is a question and this is no answer, or none and this is one.
         """
-        entry = self._running[name]
-        if entry.intake is not None:
-            asked = self._known("question", name)
-            if asked is not None and not (accept or restore):
-                raise NeedsPerson(
-                    f"entry {name}: {asked[0]} of {asked[1]} files and directories are gone from it; "
-                    "say --accept-deletions, to delete them here, or --restore, to place them again"
-                )
+        asked = self._known("question", name)
+        if asked is not None and not (accept or restore):
+            raise NotPossible(
+                f"entry {name}: {asked[0]} of {asked[1]} files and directories are gone from it; "
+                "say --accept-deletions, to delete them here, or --restore, to place them again"
+            )
+        if asked is None and (accept or restore):
+            raise NotPossible(f"entry {name}: nothing is asked about it; `onitufs entry resume {name}` is enough")
+        intake = self._running[name].intake
+        if asked is not None:
             self._catalog.commit({keys.meta(f"question:{name}"): None})
-            if asked is not None or accept or restore:
-                entry.intake.settle(accept=accept, restore=restore)
+            if intake is not None:
+                intake.settle(accept=accept, restore=restore)
 
     def seen(self, name: EntryName) -> Progress | None:
         """How far what is on the entry has been seen; None where it is not looked at."""

@@ -60,6 +60,11 @@ class Sight:
         """Whether the driver's manifest says so."""
         return ability in self.driver.manifest.abilities
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether who looks now can have an answer; see connected()."""
+        return self._lookers is not None
+
     async def connected(self) -> None:
         """Until the entry is connected, and its unfinished orders of an earlier run are reported."""
         while self._lookers is None:

@@ -44,7 +44,7 @@ class Meaning(enum.Enum):
     APART = enum.auto()
     """Others changed it, and so did somebody here: both live, it as a file of its own."""
     ANOTHER = enum.auto()
-    """What we knew is gone, and something else has its name."""
+    """What we knew is gone, and something of another kind has its name."""
     WAIT = enum.auto()
     """A program here has the file open for writing: what it does will tell."""
 
@@ -82,8 +82,7 @@ def judge(copy: Copy, found: Found, file: Standing, digest: bytes | None = None)
     if found.state.rev == copy.rev:
         return Meaning.NOTHING if found.state.remote_id in ("", copy.remote_id) else Meaning.SAME
     if found.kind is Kind.DIRECTORY:
-        other = copy.remote_id and found.state.remote_id not in ("", copy.remote_id)
-        return Meaning.ANOTHER if other else Meaning.SAME
+        return Meaning.SAME  # another one of that name is the same place, too: what is in it is told by name
     if found.kind is Kind.SYMLINK:
         return _judge_link(copy, found, file)
     if copy.digest and found.size == copy.size:

@@ -1,14 +1,16 @@
 """What others do in an entry's folder comes into the mount, and from there to the other entries."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from .conftest import Maker
-from .harness import Onitu, until
+from .harness import Onitu, run, until
 from .trees import Facts, tree
 
 
@@ -66,8 +68,6 @@ def test_entries_that_hold_the_same_are_copies_of_one_file_without_a_transfer(ne
 
 
 def whereis(onitu: Onitu, path: str) -> list[str]:
-    import json
-
     done = onitu.run("whereis", onitu.mnt / path, "--json")
     return [copy["entry"] for copy in json.loads(done.stdout)["copies"]] if done.returncode == 0 else []
 
@@ -283,9 +283,14 @@ def health(onitu: Onitu, entry: str) -> str:
     return next(str(known["health"]) for known in onitu.status()["entries"] if known["name"] == entry)
 
 
+def seen(onitu: Onitu, entry: str) -> dict[str, Any]:
+    known: dict[str, Any] = next(known["seen"] for known in onitu.status()["entries"] if known["name"] == entry)
+    return known
+
+
 def wipe(root: Path) -> None:
     for path in root.iterdir():
-        if path.name != ".onitufs":
+        if path.is_file():
             os.unlink(path)
 
 
@@ -320,6 +325,51 @@ def test_what_is_gone_is_deleted_here_too_if_the_user_says_so(onitu: Onitu) -> N
     until("asked", lambda: health(onitu, "b") == "suspended", QUICK_S)
     onitu.ok("entry", "resume", "b", "--accept-deletions", "--mount", onitu.mnt)
     until("deleted", lambda: files(onitu.mnt) == files(onitu.roots["a"]) == {}, QUICK_S)
+
+
+def test_an_answer_holds_for_what_was_asked_only(onitu: Onitu) -> None:
+    (onitu.roots["b"] / "disk").mkdir()
+    run("mount", "-t", "tmpfs", "none", onitu.roots["b"] / "disk")  # can never be listed as a part of the entry
+    try:
+        many(onitu)
+        for n in range(15):
+            (onitu.roots["b"] / f"f{n}").unlink()
+        until("asked", lambda: health(onitu, "b") == "suspended", QUICK_S)
+        onitu.ok("entry", "resume", "b", "--accept-deletions", "--mount", onitu.mnt)
+        until("deleted", lambda: len(files(onitu.roots["a"])) == 25, QUICK_S)
+        until("all is listed", lambda: seen(onitu, "b")["complete"], QUICK_S)
+        (onitu.roots["b"] / "f20").unlink()  # one more is not asked about
+        until("deleted, too", lambda: len(files(onitu.roots["a"])) == 24, QUICK_S)
+        wipe(onitu.roots["b"])
+        until("asked again", lambda: health(onitu, "b") == "suspended", QUICK_S)
+        assert len(files(onitu.roots["a"])) == 24
+    finally:
+        run("umount", onitu.roots["b"] / "disk")
+
+
+def test_an_answer_to_no_question_is_refused(onitu: Onitu) -> None:
+    for answer in ("--accept-deletions", "--restore"):
+        done = onitu.run("entry", "resume", "b", answer, "--mount", onitu.mnt)
+        assert done.returncode == 7
+        assert "nothing is asked about it" in done.stderr
+
+
+def test_a_directory_that_takes_anothers_name_deletes_nothing(settled: Onitu) -> None:
+    """As restoring a backup does: all objects are other ones, and the files are the same."""
+    settled.umount()
+    settled.mount()  # by now what stands on the entries is known by its ids, too
+    until("all is listed", lambda: seen(settled, "b")["complete"], QUICK_S)
+    number = (settled.mnt / "d" / "f").stat().st_ino
+    shutil.copytree(settled.roots["b"] / "d", settled.roots["b"] / "restored")
+    os.rename(settled.roots["b"] / "d", settled.base / "away")
+    os.rename(settled.roots["b"] / "restored", settled.roots["b"] / "d")
+    (settled.roots["b"] / "top").unlink()  # what is gone is dealt with together
+    until("what is gone is deleted", lambda: not (settled.roots["a"] / "top").exists(), QUICK_S)
+    until("the rest is there", same(settled, "a", "b"), QUICK_S)
+    settled.wait()
+    assert (settled.mnt / "d" / "f").stat().st_ino == number
+    deleted = [line for line in settled.log().splitlines() if "deleted, as it was on an entry" in line]
+    assert not [line for line in deleted if '"path": "/d' in line]
 
 
 def test_an_unmounted_folder_deletes_nothing(onitu: Onitu) -> None:

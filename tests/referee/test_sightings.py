@@ -80,11 +80,11 @@ def test_another_kind_is_another_object(kind: Kind) -> None:
     assert judge(COPY, found(kind), FILE) is Meaning.ANOTHER
 
 
-def test_a_directory_is_known_by_its_id() -> None:
+def test_a_directory_that_took_anothers_name_is_not_its_end() -> None:
     here = Standing(alive=True, kind=Kind.DIRECTORY)
     assert judge(DIRECTORY, found(Kind.DIRECTORY, rev="d1"), here) is Meaning.NOTHING
     assert judge(DIRECTORY, found(Kind.DIRECTORY, rev="d2"), here) is Meaning.SAME
-    assert judge(DIRECTORY, found(Kind.DIRECTORY, rev="d2", remote_id="i2"), here) is Meaning.ANOTHER
+    assert judge(DIRECTORY, found(Kind.DIRECTORY, rev="d2", remote_id="i2"), here) is Meaning.SAME
 
 
 def test_a_link_is_its_target() -> None:

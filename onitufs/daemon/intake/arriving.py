@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import trio
-from blake3 import blake3
 
 from onitufs.drivers.handlers import RemotePath
 from onitufs.model.copies import Copy, Found, Place
+from onitufs.model.digests import digest_of
 from onitufs.model.errors import DriverError, FileError, Stale
 from onitufs.model.files import Inode, Kind
 from onitufs.model.ids import FileId, GenerationId, InodeNumber
@@ -23,7 +23,6 @@ from .outside import Outside
 from .overtaken import free_conflict_name
 
 _PERMISSIONS = 0o777
-_HASH_BYTES = 1 << 20
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +89,8 @@ class Arriving:
         meaning = judge(copy, found, standing)
         if meaning is Meaning.DIGEST:
             reread: Found | None = await self._outside.plug.digest(path, Kind.FILE)
-            if reread is None or self._is_outdated(path, place, epoch):
+            changed = self._is_outdated(path, place, epoch) or self._placements.at(self._entry, place) != copy
+            if reread is None or changed:
                 self._look_again(path)
                 return
             found = replace(found, size=reread.size, mtime_ns=reread.mtime_ns, state=reread.state)
@@ -176,7 +176,9 @@ class Arriving:
             if self._is_outdated(path, place, epoch) or self._placements.get(was.file, self._entry) != was:
                 self._look_again(path)
                 return
-            self._moved(path, place, was)
+            if not self._moved(place, was):
+                self._look_again(path)
+                return
             await self._known(path, place, replace(was, place=place), found, epoch)
             if found.kind is Kind.DIRECTORY:  # what was told of it by its old name could not be looked at
                 self._list_again(path)
@@ -223,8 +225,11 @@ class Arriving:
         there: Found | None = await self._outside.plug.look(path)
         return there is None or there.state.remote_id != was.remote_id
 
-    def _moved(self, path: RemotePath, place: Place, was: Copy) -> None:
-        """Others renamed it on the entry. If it was renamed here meanwhile, our name stays, and goes there later."""
+    def _moved(self, place: Place, was: Copy) -> bool:
+        """Others renamed it on the entry. If it was renamed here meanwhile, our name stays, and goes there later.
+
+        False: not now, and nothing was done.
+        """
         outside, volume = self._outside, self._volume
         directory = outside.mount_directory(place)
         standing = outside.standing(was.file, was)
@@ -237,11 +242,11 @@ class Arriving:
                 volume.rename(name.parent, name.name, directory, new_name, replace=False)
             except FileError as error:  # e.g. a directory into one that is still below it here
                 log.info("a rename on an entry waits", extra={"entry": self._entry, "why": str(error)})
-                self._look_again(path)
-                return
+                return False
             outside.tell_kernel(name.parent, name.name)
             outside.tell_kernel(directory, new_name)
         self._note(replace(was, place=place))
+        return True
 
     async def _digest_here(self, file: FileId) -> tuple[GenerationId, bytes] | None:
         """A file's generation, and the digest of that; None if it cannot be had now."""
@@ -258,10 +263,10 @@ class Arriving:
             return await self._digest_elsewhere(file, inode)
         try:
             source = volume.source(file, generation)
-        except Stale:
+        except (Stale, OSError):
             return None
         try:
-            digest = await trio.to_thread.run_sync(_digest, source.read, source.size, limiter=self._hashing)
+            digest = await trio.to_thread.run_sync(digest_of, source.read, limiter=self._hashing)
         except (Stale, OSError):
             return None
         finally:
@@ -341,8 +346,7 @@ class Arriving:
             also=also,
         )
         if there is not None:
-            shown = (volume.path(file) or b"?").decode(errors="backslashreplace")
-            log.warning("both sides of a conflict are kept", extra={"entry": entry, "path": shown})
+            log.warning("both sides of a conflict are kept", extra={"entry": entry, "path": volume.shown(file)})
         self._arrived(file)
 
     def _arrived(self, file: FileId) -> None:
@@ -350,10 +354,3 @@ class Arriving:
         if name is not None:
             self._outside.tell_kernel(name.parent, name.name)
         self._outside.placing.ask(file)
-
-
-def _digest(read: Callable[[int, int], bytes], size: int) -> bytes:
-    hasher = blake3()
-    for offset in range(0, size, _HASH_BYTES):
-        hasher.update(read(offset, _HASH_BYTES))
-    return hasher.digest()

@@ -109,11 +109,6 @@ class Intake:
         heapq.heappush(self._later, (trio.current_time() + wait_s, path, listing))
         self._wake.set()
 
-    @property
-    def idle(self) -> bool:
-        """Whether everything that was told or listed so far is dealt with."""
-        return not (self._hints or self._to_list or self._later or len(self._losing))
-
     # -- the user's answer ---------------------------------------------------------------------------------------------
 
     def halt(self) -> None:
@@ -123,24 +118,24 @@ class Intake:
     def settle(self, *, accept: bool = False, restore: bool = False) -> None:
         """The user has decided about what is gone: it is deleted here too, or placed there again."""
         self._halted = False
-        self._losing.accepts, self._losing.restores = accept, restore
-        self._losing.clear()
+        self._losing.answer(accept=accept, restore=restore)
         self.list_again(())
 
     # -- running -------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Work until cancelled. A bug that one entry brings to light ends in the log, and its intake begins anew."""
-        if not self._plug.can("list"):
-            return
+        """Work until cancelled. A bug that one entry brings to light ends in the log, and its intake begins anew.
+
+        Raises OSError, in a group, if the catalog cannot be written.
+        """
         while True:
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._watch)
                     await self._work()
-            except OSError:
+            except* OSError:
                 raise
-            except Exception:
+            except* Exception:
                 log.exception("a bug in taking over what is on an entry", extra={"entry": self._entry})
             await trio.sleep(TROUBLE_S)
             self.list_again(())
@@ -193,10 +188,10 @@ class Intake:
                 self._hints[path] = None
         if self._hints:
             await self._look_at_some()
-        elif self._losing.due_s <= now_s:
-            await self._take_out()
         elif self._to_list:
             await self._list_one()
+        elif self._losing.due_s <= now_s:  # after all was listed: what is gone may have another name by now
+            await self._take_out()
         else:
             self._all_seen()
             return False
@@ -217,7 +212,10 @@ class Intake:
             await look(*args)
         except DriverError as error:
             log.debug("looking at an entry failed", extra={"entry": self._entry, "why": str(error)})
-            self._look_again(path)
+            if self._plug.is_connected:
+                self._look_again(path)
+            else:
+                self._hints[path] = None
             await self._plug.connected()
         except OSError:
             raise
@@ -240,10 +238,10 @@ class Intake:
             self._ask_user(wave)
 
     def _all_seen(self) -> None:
-        if self.progress.complete or self._later or len(self._losing):
-            return
-        self.progress.complete = True
-        self._losing.accepts = self._losing.restores = False
+        """All is listed. What cannot be looked at, yet or ever, is unknown, and the user's answer is not about that."""
+        if not self.progress.complete and not len(self._losing):
+            self.progress.complete = True
+            self._losing.answered()
 
     # -- listing -------------------------------------------------------------------------------------------------------
 
@@ -262,7 +260,10 @@ class Intake:
             return
         except DriverError as error:
             log.debug("listing an entry failed", extra={"entry": self._entry, "why": str(error)})
-            self._look_again(path, listing=True)
+            if self._plug.is_connected:
+                self._look_again(path, listing=True)
+            else:
+                self._to_list[path] = None
             await self._plug.connected()
             return
         self._tries.pop(path, None)

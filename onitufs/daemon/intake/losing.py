@@ -50,8 +50,8 @@ class Losing:
         self._suspects: dict[FileId, None] = {}
         self._first_s = self._last_s = 0.0  # when they came
         self._recent: list[tuple[float, int]] = []  # when how many were deleted
-        self.accepts = False  # the user said so, or nothing is to be asked
-        self.restores = False  # what is gone is not deleted here, but placed again
+        self._accepts = False  # the user said so
+        self._restores = False  # what is gone is not deleted here, but placed again
 
     def suspect(self, copy: Copy) -> None:
         """A Copy is not where it was known to be."""
@@ -71,8 +71,16 @@ class Losing:
     def __len__(self) -> int:
         return len(self._suspects)
 
-    def clear(self) -> None:
+    def answer(self, *, accept: bool, restore: bool) -> None:
+        """What the user said of a Wave: it holds until answered(). All suspects are to be told again."""
+        self._accepts, self._restores = accept, restore
         self._suspects.clear()
+
+    def answered(self) -> None:
+        """All that the user's answer was about has been told; what comes after it is another wave."""
+        if self._accepts or self._restores:
+            self._accepts = self._restores = False
+            self._recent.clear()
 
     async def take_out(self) -> Wave | None:
         """Look at the suspects that have rested, and delete what is gone; a Wave, and nothing done, if it is too much.
@@ -93,7 +101,7 @@ class Losing:
                 gone.append(copy)
         if not gone:
             return None
-        if not (self.accepts or self.restores):
+        if not (self._accepts or self._restores):
             wave = await self._wave(gone)
             if wave is not None:
                 return wave
@@ -119,12 +127,8 @@ class Losing:
         if outside.epoch != epoch or self._placements.get(file, self._entry) != copy or outside.is_busy(copy.place):
             self.suspect(copy)
             return None
-        same = found is not None and found.kind is copy.kind
-        if same and found is not None and found.state.remote_id in ("", copy.remote_id):
-            self._look_again(path)
-            return None
-        if same and copy.kind is not Kind.DIRECTORY:
-            self._look_again(path)  # another object has its name: an edit
+        if found is not None and found.kind is copy.kind:
+            self._look_again(path)  # it is there, or another has its name, which is an edit
             return None
         return copy
 
@@ -203,7 +207,7 @@ class Losing:
         if self._outside.is_busy(copy.place):
             return  # what is under way finds out for itself
         standing = self._outside.standing(copy.file, copy)
-        loss = Loss.FORGET if self.restores else lose(copy, standing)
+        loss = Loss.FORGET if self._restores else lose(copy, standing)
         if loss is Loss.FORGET and self._held_only_there(copy):
             loss = Loss.DELETE  # its name alone would be of no use
         if loss is Loss.WAIT:
@@ -240,5 +244,4 @@ class Losing:
         except FileError:  # a directory in which something else lives: it stays, and is made again there
             return
         self._outside.tell_kernel(name.parent, name.name)
-        shown = (volume.path(copy.file) or b"?").decode(errors="backslashreplace")
-        log.info("deleted, as it was on an entry", extra={"entry": self._entry, "path": shown})
+        log.info("deleted, as it was on an entry", extra={"entry": self._entry, "path": volume.shown(copy.file)})

@@ -42,8 +42,7 @@ class Overtaken:
         self._conflicts.note(changes, new, HERE, file)
         volume.catalog.commit(changes)
         self._tell_kernel(name.parent, kept)
-        shown = (volume.path(new) or b"?").decode(errors="backslashreplace")
-        log.warning("both sides of a conflict are kept", extra={"path": shown})
+        log.warning("both sides of a conflict are kept", extra={"path": volume.shown(new)})
 
 
 def free_conflict_name(volume: Volume, directory: InodeNumber, name: bytes, whose: EntryName) -> bytes:

@@ -175,10 +175,9 @@ class Entries:
             self._halt(name, plug, Wave(*asked))
         return intake
 
-    def _suspect(self, copy: Copy) -> None:
+    def _suspect(self, copy: Copy) -> bool:
         running = self._running.get(copy.entry)
-        if running is not None and running.intake is not None:
-            running.intake.suspect(copy)
+        return running is not None and running.intake is not None and running.intake.suspect(copy)
 
     def _tell_kernel(self, parent: InodeNumber, name: bytes) -> None:
         self.tell_kernel(parent, name)  # which is another one once there is a mount

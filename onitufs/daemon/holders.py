@@ -18,6 +18,7 @@ from onitufs.volume.placements import Placements
 T = TypeVar("T")
 
 CONNECT_S = 5.0  # what an entry gets that was only just started
+CHANGED_S = 10.0  # how long an entry is not asked again for what was not what we knew
 SILENT_S = 60.0  # for so long a file is not waited for again on an entry that let a read of it time out
 PAUSES_S = (0.3, 1.0)  # before everybody is asked once more
 _REMEMBERED = 10_000
@@ -49,7 +50,7 @@ class _Round:
 
 class Holders:
     """The entries whose Copies are of the wanted generation. `suspect` is told of a Copy whose object is not what we
-    knew: somebody should look at that place. It is not asked again."""
+    knew: somebody should look at that place. It is not asked again for a while."""
 
     def __init__(
         self,
@@ -63,14 +64,14 @@ class Holders:
         self._speed: dict[EntryName, float] = {}  # bytes a second
         self._answered_s: dict[EntryName, float] = {}
         self._silent_s: dict[tuple[FileId, EntryName], float] = {}
-        self._changed: dict[Copy, None] = {}
+        self._changed_s: dict[Copy, float] = {}
 
     def of(self, wanted: Wanted) -> list[Copy]:
         """The Copies to ask, best first: entries that are up, then by their driver's velocity, then as measured."""
         plugs, found = self._plugs(), []
         for file in wanted.files:
             for entry, copy in self._placements.of(file).items():
-                good = copy.kind is Kind.FILE and copy.generation == wanted.generation and copy not in self._changed
+                good = copy.kind is Kind.FILE and copy.generation == wanted.generation and not self._is_changed(copy)
                 if good and entry in plugs and plugs[entry].can("read"):
                     found.append(copy)
 
@@ -89,13 +90,17 @@ class Holders:
 
     def changed(self, copy: Copy) -> None:
         """The object of a Copy is not what we knew."""
-        if copy in self._changed:
+        if self._is_changed(copy):
             return
-        if len(self._changed) >= _REMEMBERED:
-            self._changed.pop(next(iter(self._changed)))
-        self._changed[copy] = None
+        if len(self._changed_s) >= _REMEMBERED:
+            self._changed_s.pop(next(iter(self._changed_s)))
+        self._changed_s[copy] = trio.current_time()
         log.warning("what an entry holds is not what was known", extra={"entry": copy.entry, "file": copy.file})
         self.suspect(copy)
+
+    def _is_changed(self, copy: Copy) -> bool:
+        """Whether it was not what we knew, lately: who looks there corrects the Copy, if it was not only on its way."""
+        return trio.current_time() - self._changed_s.get(copy, -CHANGED_S) < CHANGED_S
 
     async def ask(self, wanted: Wanted, call: Call[T]) -> T:
         """What the first holder answers that answers; each gets a few chances. Whatever `call` raises else passes.
@@ -124,7 +129,7 @@ class Holders:
 
     def _nobody(self, wanted: Wanted) -> DriverError:
         known = (copy for file in wanted.files for copy in self._placements.of(file).values())
-        away = [copy.entry for copy in known if copy.generation == wanted.generation and copy not in self._changed]
+        away = [copy.entry for copy in known if copy.generation == wanted.generation and not self._is_changed(copy)]
         if away:
             return ServiceError(f"only on {', '.join(away)}, which cannot be read from")
         return Stale("no entry has these bytes any more")

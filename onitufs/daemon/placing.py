@@ -42,6 +42,7 @@ LONGEST_GATHER_S = 1.0
 MOST_REMEMBERED = 50_000  # of any list that the unsettled index can replace
 DEFER_S = 2.0  # how long a file placed on one entry waits for the outcome on another before it is asked about
 AGE_WALK_S = 3600.0  # how often every file is asked about if a rule looks at ages; what is due earlier has a timer
+LOOKED_AT_S = 1.0  # what a Copy that is not as recorded gets to be corrected, before its file is asked about again
 RETRY_S = 30.0  # how often what could not be handed out is looked for, at the latest
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ class KnownCopies:
 class Placing:
     """Runs in the daemon's nursery. Every method but run() is plain and may be called from any task of the loop.
 
-    `suspect` is told of a Copy that turned out not to be as recorded.
+    `suspect` is told of a Copy that turned out not to be as recorded; whether somebody looks at it, and corrects it.
     """
 
     def __init__(self, facts: Facts, plugs: Mapping[EntryName, Plug]) -> None:
@@ -95,9 +96,9 @@ class Placing:
         self.events = Events(facts.volume, facts.placements)
         self.intents = Intents(facts.volume, facts.placements, facts.memory, self.copies.put_place)
         self.pace: Pace = unhurried
-        self.suspect: Callable[[Copy], None] = lambda copy: None
+        self.suspect: Callable[[Copy], bool] = lambda copy: False
         self.fetcher = Fetcher(facts.volume, Holders(facts.placements, lambda: self.plugs, self._suspected))
-        self.bringing = Bringing(facts.volume, self.fetcher, self.ask)
+        self.bringing = Bringing(facts.volume, self.fetcher, self.copy_changed)
         self.bringing.on_room = self.has_room
         self.held = False  # nobody is asked about and nothing ordered, for a moment
         self._fresh: dict[FileId, None] = {}  # changed in the mount, still being gathered
@@ -145,6 +146,15 @@ class Placing:
         else:
             self._sweep_again = True
         self._wake.set()
+
+    def copy_changed(self, file: FileId) -> None:
+        """A Copy of the file is another than it was, or none, by no order of ours; or its bytes came here."""
+        self.ask(file)
+        self._ask_waiters(file)
+
+    def _ask_waiters(self, file: FileId) -> None:
+        for waiter in self._waiters.get(file, ()):
+            self.ask(waiter)
 
     def dropped(self, entry: EntryName) -> None:
         """An entry's Plug ends; what it was given is not under way any more."""
@@ -195,16 +205,25 @@ class Placing:
             self.intents.drop(changes, order)
             self._write(changes)
             if outcome.stale and not isinstance(order, Put) and isinstance(outcome.error, Gone | Conflict):
-                self._forget(order.copy)
-            elif not (outcome.again or outcome.stale):
-                self._refuse(outcome)
-            self.ask(order.file)
+                self._correct_soon(order.copy)
+            else:
+                if not (outcome.again or outcome.stale):
+                    self._refuse(outcome)
+                self.ask(order.file)
             for directory in missing_of(order):
                 self.ask(directory)
         self._moved_on()
 
     def _suspected(self, copy: Copy) -> None:
         self.suspect(copy)
+
+    def _correct_soon(self, copy: Copy) -> None:
+        """What an order was to move or remove is gone, or somebody else's by now."""
+        if self.suspect(copy):
+            self._ask_later(copy.file, LOOKED_AT_S)
+        else:
+            self._forget(copy)
+            self.ask(copy.file)
 
     def lost(self, copy: Copy) -> None:
         """A Copy turned out not to be there any more."""
@@ -215,7 +234,7 @@ class Placing:
         self._correct(copy.file, put=(copy,))
 
     def _forget(self, copy: Copy) -> None:
-        """What an order was to move or remove is gone, or somebody else's by now: that is no Copy of ours any more.
+        """Where nobody looks at what others do, what is not as we know it is no Copy of ours any more.
 
         Where it was a directory, what we had below it is gone with it.
         """
@@ -228,8 +247,6 @@ class Placing:
             if above.kind is Kind.DIRECTORY:
                 gone += self.placements.children(copy.entry, above.file)
         for lost in gone:
-            self.suspect(lost)
-        for lost in gone:
             self.lost(lost)
 
     def _correct(self, file: FileId, removed: tuple[Copy, ...] = (), put: tuple[Copy, ...] = ()) -> None:
@@ -237,7 +254,7 @@ class Placing:
         self.placements.write(changes, removed=removed, put=put)
         self.volume.mark(changes, file, "scrub")
         self.volume.catalog.commit(changes)
-        self.ask(file)
+        self.copy_changed(file)
 
     # -- outcomes ------------------------------------------------------------------------------------------------------
 
@@ -268,8 +285,7 @@ class Placing:
             else:
                 self.ask(file)
         for copy in (*found.removed, *found.put):
-            for waiter in self._waiters.get(copy.file, ()):
-                self.ask(waiter)
+            self._ask_waiters(copy.file)
 
     def _has_more_coming(self, file: FileId) -> bool:
         """Whether another entry is at work on the file, so that its outcome is worth waiting for before asking."""

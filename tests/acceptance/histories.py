@@ -169,7 +169,7 @@ class _Over:
     def __enter__(self) -> None:
         try:
             self.file = open(self.path, "rb")
-        except OSError:
+        except FileNotFoundError:
             return
         self.before = self.file.read()
 

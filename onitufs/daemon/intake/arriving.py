@@ -158,14 +158,15 @@ class Arriving:
     def _apart(self, copy: Copy, found: Found) -> None:
         """The object is a file of its own from now on; what it was a Copy of lives, and has no Copy here."""
         directory = self._outside.mount_directory(copy.place)
-        if directory is None:
-            return  # it was deleted with its directory; once that is dealt with it is seen again
+        if directory is None:  # its directory was deleted: that stays there with it, and is seen again as a new one
+            self._forget(copy)
+            return
         standing = self._outside.standing(copy.file, copy)
         replaced = standing.alive and standing.kind is Kind.SYMLINK and copy.generation == standing.generation
         if replaced and standing.at_home:  # a link that others made lead elsewhere
             self._volume.unlink(directory, copy.place.name)
         self._adopt(directory, copy.place, found, instead_of=copy)
-        self._outside.placing.ask(copy.file)
+        self._outside.placing.copy_changed(copy.file)
 
     # -- where none is known -------------------------------------------------------------------------------------------
 
@@ -319,7 +320,14 @@ class Arriving:
         changes = self._written(copy)
         self._volume.mark(changes, copy.file, "found")
         self._volume.catalog.commit(changes)
-        self._outside.placing.ask(copy.file)
+        self._outside.placing.copy_changed(copy.file)
+
+    def _forget(self, copy: Copy) -> None:
+        changes: Changes = {}
+        self._placements.write(changes, removed=(copy,))
+        self._volume.mark(changes, copy.file, "found")
+        self._volume.catalog.commit(changes)
+        self._outside.placing.copy_changed(copy.file)
 
     def _adopt(self, directory: InodeNumber, place: Place, found: Found, *, instead_of: Copy | None = None) -> None:
         """Show a new file for an object, under its own name or, if that is taken, one that says why."""
@@ -353,4 +361,4 @@ class Arriving:
         name = self._volume.name(file)
         if name is not None:
             self._outside.tell_kernel(name.parent, name.name)
-        self._outside.placing.ask(file)
+        self._outside.placing.copy_changed(file)

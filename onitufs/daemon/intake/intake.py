@@ -90,14 +90,15 @@ class Intake:
         self._to_list[path] = None
         self._wake.set()
 
-    def suspect(self, copy: Copy) -> None:
-        """An object of this entry is not what its Copy says."""
+    def suspect(self, copy: Copy) -> bool:
+        """An object of this entry is not what its Copy says. Whether it can be looked at."""
         path = self._outside.path(copy)
         if path is None:
-            return
+            return False
         self.look(path)
         if copy.kind is Kind.DIRECTORY:
             self.list_again(path)
+        return True
 
     def _look_again(self, path: RemotePath, *, listing: bool = False) -> None:
         """Something is in the way of judging what is there: soon, and less soon each time."""

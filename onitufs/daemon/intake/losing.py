@@ -219,7 +219,7 @@ class Losing:
         self._placements.write(changes, removed=(copy,))
         self._outside.volume.mark(changes, copy.file, "lost")
         self._outside.volume.catalog.commit(changes)
-        self._outside.placing.ask(copy.file)
+        self._outside.placing.copy_changed(copy.file)
 
     def _held_only_there(self, copy: Copy) -> bool:
         """Whether nobody has the bytes any more, so that it cannot be placed again."""

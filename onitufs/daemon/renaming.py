@@ -28,10 +28,10 @@ async def rename_entry(catalog: Catalog, placements: Placements, old: EntryName,
         changes |= {keys.intents(new) + key[length:]: value for key, value in intents}
         catalog.commit(changes)
         await catalog.room()
-    ending = f":{old}".encode()
     changes = {}
     for key, value in catalog.scan(keys.META, limit=100_000):  # its identity comes last: by it the rest is found again
-        if key.endswith(ending):
-            changes |= {key: None, key[: -len(ending)] + f":{new}".encode(): value}
+        what, _, whose = key.partition(b":")  # a name may have more of these
+        if whose == old.encode():
+            changes |= {key: None, what + b":" + new.encode(): value}
     catalog.commit(changes)
     log.info("an entry has another name", extra={"entry": new, "before": old})

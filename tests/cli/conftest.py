@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ..control.running import SAFE, desk_running
+from .machine import Machine, a_machine
 
 # these need a mount namespace of their own, and the last a kernel that knows automounts
 collect_ignore = [] if os.geteuid() == 0 else ["test_mount_by_fstab.py", "test_mount_by_root.py"]
@@ -32,6 +33,13 @@ def onitufs() -> Run:
         )  # fmt: skip
 
     return run
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[Machine]:
+    """A root and a user on directories and mounts of their own, for those who mount as mount(8) does."""
+    with a_machine(ONITUFS) as machine:
+        yield machine
 
 
 class Desk:

@@ -8,18 +8,12 @@ from pathlib import Path
 import pytest
 
 from .conftest import ONITUFS
-from .machine import UID, Machine, a_machine
+from .machine import UID, Machine
 from .place import Place
 
 AUTOMOUNT = Path(__file__).with_name("automount.py")
 LINE = "noauto,user,_netdev,nofail,x-systemd.automount,allow_other"
 WHO = {"root": 0, "user": UID}
-
-
-@pytest.fixture(scope="module")
-def machine() -> Iterator[Machine]:
-    with a_machine(ONITUFS) as machine:
-        yield machine
 
 
 @pytest.fixture(params=WHO)

@@ -7,16 +7,10 @@ import pytest
 
 from ..acceptance.harness import until
 from .conftest import ONITUFS
-from .machine import UID, Machine, a_machine
+from .machine import UID, Machine
 from .place import Place
 
 WHO = {"root": 0, "user": UID}
-
-
-@pytest.fixture(scope="module")
-def machine() -> Iterator[Machine]:
-    with a_machine(ONITUFS) as machine:
-        yield machine
 
 
 @pytest.fixture(params=WHO)

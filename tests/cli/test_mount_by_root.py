@@ -7,17 +7,11 @@ from pathlib import Path
 import pytest
 
 from .conftest import ONITUFS
-from .machine import UID, USER, Machine, a_machine
+from .machine import UID, USER, Machine
 from .place import Place
 
 LINE = "noauto,user,_netdev,nofail,x-systemd.automount,allow_other"
 HELPER = "/usr/sbin/mount.fuse.onitufs"
-
-
-@pytest.fixture(scope="module")
-def machine() -> Iterator[Machine]:
-    with a_machine(ONITUFS) as machine:
-        yield machine
 
 
 @pytest.fixture

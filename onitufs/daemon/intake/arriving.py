@@ -54,8 +54,7 @@ class Arriving:
         outside = self._outside
         place = outside.place(path)
         if place is None:
-            if len(path) > 1:
-                await self.look(path[:-1])  # a directory that is not known: it is listed once it is
+            await self._look_above(path)
             return
         if outside.is_busy(place):
             self._look_again(path)
@@ -63,6 +62,12 @@ class Arriving:
         epoch = outside.epoch
         found: Found | None = await outside.plug.look(path)
         await self.take(path, place, found, epoch)
+
+    async def _look_above(self, path: RemotePath) -> None:
+        """A path in a directory that is not known: whoever makes that known, us or them, what is in it is news."""
+        if len(path) > 1 and await self._outside.plug.look(path) is not None:
+            await self.look(path[:-1])
+            self._look_again(path)
 
     async def take(self, path: RemotePath, place: Place, found: Found | None, epoch: int) -> None:
         """Do what it means that `found` stood at a path when the entry's epoch was `epoch`. Raises as look()."""
@@ -106,7 +111,7 @@ class Arriving:
             case Meaning.EDITED if found.kind is Kind.FILE:
                 self._edited(copy, found)
             case Meaning.EDITED | Meaning.APART:
-                self._apart(copy, found)
+                self._apart(path, copy, found)
             case Meaning.ANOTHER:
                 self._missing(copy)
                 self._look_again(path)
@@ -155,11 +160,12 @@ class Arriving:
             )
         self._arrived(file)
 
-    def _apart(self, copy: Copy, found: Found) -> None:
+    def _apart(self, path: RemotePath, copy: Copy, found: Found) -> None:
         """The object is a file of its own from now on; what it was a Copy of lives, and has no Copy here."""
         directory = self._outside.mount_directory(copy.place)
-        if directory is None:  # its directory was deleted: that stays there with it, and is seen again as a new one
+        if directory is None:  # its directory was deleted: once that is another one, or none of ours, it is new in it
             self._forget(copy)
+            self._look_again(path)
             return
         standing = self._outside.standing(copy.file, copy)
         replaced = standing.alive and standing.kind is Kind.SYMLINK and copy.generation == standing.generation

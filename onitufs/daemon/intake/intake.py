@@ -84,6 +84,8 @@ class Intake:
 
     def list_again(self, path: RemotePath) -> None:
         """Anything may have changed in this directory and below it."""
+        if path[:1] == (PRIVATE,):
+            return
         if not path:
             self.progress = Progress()
         self._to_list.pop(path, None)

@@ -110,8 +110,8 @@ class Driver(Protocol):
         """Place a whole file in one step: readers see what was there before, or all of the new.
 
         What is replaced goes to trash. Safe to repeat. Cancelled (what `source` raises is to pass): what was there
-        stays. Raises Conflict if the object at the path is not the one of `base`; Gone if `base` is given and there is
-        none.
+        stays. Raises Conflict if the object at the path is not the one of `base`; Gone if there is no directory above.
+        What `base` names but is not there any more is placed anew.
         """
         ...
 
@@ -138,6 +138,72 @@ class UploadsBatches(Protocol):
 
     def upload_batch(self, uploads: Sequence[tuple[Upload, Source]]) -> Answer[list[RemoteState | DriverError]]:
         """As upload_file for each; one answer for each, in order. Raises only what concerns all of them."""
+        ...
+
+
+class UploadsInChunks(Protocol):
+    """Optional: a large file goes in chunks, and its upload goes on where it was after a broken line or a kill.
+
+    Files larger than `chunk_bytes` are uploaded so, all others by upload_file or upload_batch. Readers see nothing of
+    it under the file's name before end_upload. A token is any text but ""; it is kept on disk, and may be used in a
+    later session. For one token, one call at a time. Any of these may raise ServiceError; then restart_upload says
+    where to go on. Gone from upload_chunk, or from end_upload while the directory above is there: the service no longer
+    knows the token; the upload is begun anew.
+    """
+
+    chunk_bytes: int
+    """The most that one upload_chunk gets; known after connect. Between chunks other work has its turn."""
+
+    def start_upload(self, upload: Upload) -> Answer[str]:
+        """Begin an upload; its token. Raises what can be known by now: QuotaFull, TooLarge, NameNotAllowed, Conflict,
+        Gone (as upload_file)."""
+        ...
+
+    def upload_chunk(self, token: str, source: Source, offset: int, length: int) -> Answer[int]:
+        """Send source[offset:offset+length]; the offset up to which the service now holds all bytes.
+
+        `offset` is what the call before answered, or restart_upload; the last chunk may be shorter. The source may be
+        read in small pieces, each byte once. Raises what the source raises: the service then may hold some of it.
+        """
+        ...
+
+    def end_upload(self, token: str, upload: Upload, source: Source) -> Answer[RemoteState]:
+        """Give the whole file its name, in one step. As upload_file as to base, Conflict, Gone and trash.
+
+        `upload.base` may be another one than start_upload had. After Conflict or Gone the token is still good, and this
+        is called again. Verifies what it can; ServiceError if what arrived is not what was sent, and the token is then
+        good for nothing: restart_upload answers None. Repeated after it was done: the state of what is there.
+        """
+        ...
+
+    def abort_upload(self, token: str) -> Answer[None]:
+        """Remove what was sent. Absent is success."""
+        ...
+
+    def restart_upload(self, token: str, upload: Upload) -> Answer[int | None]:
+        """The offset from which to go on: up to there the service provably holds all bytes. None: begin anew.
+
+        `upload`: of the same content as it had at start_upload, maybe with another path or base.
+        """
+        ...
+
+
+class KnowsAccount(Protocol):
+    """Optional: for services that limit the rate of an account, whichever entry it is used by.
+
+    Entries of one driver with the same `account` are slowed down together: after ServiceError(retry_after_s) from one
+    of them, no handler of any of them is called before that time.
+    """
+
+    account: str | None
+    """Any text that names the account; known after connect. None: the entry is alone."""
+
+
+class KnowsSpace(Protocol):
+    """Optional: how much still fits on the service is shown to the user."""
+
+    def free_space(self) -> Answer[tuple[int, int | None]]:
+        """Bytes free, and bytes in all (None where the service does not say). Asked now and then."""
         ...
 
 

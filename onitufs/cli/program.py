@@ -20,6 +20,7 @@ COMMANDS = {
     "explain": "explain",
     "wait": "wait",
     "entry": "entry",
+    "auth": "auth",
     "plan": "plan",
     "scrub": "scrub",
     "conflicts": "conflicts",

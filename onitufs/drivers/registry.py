@@ -23,12 +23,13 @@ class ManifestedDriver:
     manifest: Manifest
     options: str  # "package.module:Class", a frozen dataclass with one field for each option
     handlers: str  # "package.module:Class", called with (options, gear)
+    login: str = ""  # "package.module:Class", a login.Login; "" if nobody ever has to log in
 
     @classmethod
-    def from_package(cls, package: str, *, options: str, handlers: str) -> "ManifestedDriver":
-        """The driver in `package`, which holds manifest.json; `options` and `handlers` are "module:Class" in it."""
+    def from_package(cls, package: str, *, options: str, handlers: str, login: str = "") -> "ManifestedDriver":
+        """The driver in `package`, which holds manifest.json; the others are "module:Class" in it."""
         manifest = read_manifest(files(package).joinpath("manifest.json").read_text(encoding="utf-8"))
-        return cls(manifest, f"{package}.{options}", f"{package}.{handlers}")
+        return cls(manifest, f"{package}.{options}", f"{package}.{handlers}", f"{package}.{login}" if login else "")
 
     @property
     def name(self) -> str:
@@ -45,6 +46,13 @@ class ManifestedDriver:
         """The class with the handlers. Imports the driver and the libraries that it needs. Raises SetupError."""
         try:
             return _named(self.handlers)
+        except Exception as exc:
+            raise _broken(self.name, exc) from exc
+
+    def load_login(self) -> Any:
+        """The class of its login.Login, None if it has none. Imports what `load` does. Raises SetupError."""
+        try:
+            return _named(self.login) if self.login else None
         except Exception as exc:
             raise _broken(self.name, exc) from exc
 

@@ -218,7 +218,7 @@ class EntryForm(Form):
         dict[str, JsonValue],
         Field(
             description="What the driver needs; `onitufs drivers NAME` lists it. Relative paths start at the setup "
-            'file. A secret is referred to: {"env": NAME} or {"file": PATH}.'
+            'file. A secret is referred to: {"env": NAME}, {"file": PATH} or {"keyring": NAME}.'
         ),
     ] = {}
     mode: Annotated[

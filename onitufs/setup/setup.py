@@ -16,7 +16,7 @@ JSON = None | bool | int | float | str | list["JSON"] | dict[str, "JSON"]
 class EntrySetup:
     """One entry. `options` are as written; the driver's manifest says what they mean.
 
-    A value {"env": NAME} or {"file": PATH} in them refers to a secret. `velocity`: 0 to 1, None: what the driver's
+    A value such as {"env": NAME} in them refers to a secret. `velocity`: 0 to 1, None: what the driver's
     manifest says.
     """
 

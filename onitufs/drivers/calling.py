@@ -66,6 +66,10 @@ class Handlers:
     def has(self, name: str) -> bool:
         return callable(getattr(self._driver, name, None))
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """An attribute that the driver tells something by."""
+        return getattr(self._driver, name, default)
+
     def by(self, runner: Runner) -> "Handlers":
         """The same driver object, its plain handlers called by another runner."""
         return Handlers(self._driver, runner)

@@ -146,33 +146,34 @@ class UploadsInChunks(Protocol):
 
     Files larger than `chunk_bytes` are uploaded so, all others by upload_file or upload_batch. Readers see nothing of
     it under the file's name before end_upload. A token is any text but ""; it is kept on disk, and may be used in a
-    later session. For one token, one call at a time. Any of these may raise ServiceError; then restart_upload says
-    where to go on. Gone from upload_chunk, or from end_upload while the directory above is there: the service no longer
-    knows the token; the upload is begun anew.
+    later session. For one token, one call at a time. After Gone and ServiceError, restart_upload is asked whether the
+    service still knows the token, and where to go on.
     """
 
     chunk_bytes: int
-    """The most that one upload_chunk gets; known after connect. Between chunks other work has its turn."""
+    """The most that one upload_chunk gets; known after connect."""
 
     def start_upload(self, upload: Upload) -> Answer[str]:
-        """Begin an upload; its token. Raises what can be known by now: QuotaFull, TooLarge, NameNotAllowed, Conflict,
-        Gone (as upload_file)."""
+        """Begin an upload; its token. `upload.base` is of no concern yet. Raises what can be known by now: QuotaFull,
+        TooLarge, NameNotAllowed, Gone if there is no directory above."""
         ...
 
     def upload_chunk(self, token: str, source: Source, offset: int, length: int) -> Answer[int]:
         """Send source[offset:offset+length]; the offset up to which the service now holds all bytes.
 
-        `offset` is what the call before answered, or restart_upload; the last chunk may be shorter. The source may be
-        read in small pieces, each byte once. Raises what the source raises: the service then may hold some of it.
+        `offset` is what the call before answered, or restart_upload. A chunk has any length up to chunk_bytes. The
+        source may be read in small pieces, each byte once. Raises what the source raises: the service then may hold
+        some of it. Raises Gone if the service no longer knows the token.
         """
         ...
 
     def end_upload(self, token: str, upload: Upload, source: Source) -> Answer[RemoteState]:
         """Give the whole file its name, in one step. As upload_file as to base, Conflict, Gone and trash.
 
-        `upload.base` may be another one than start_upload had. After Conflict or Gone the token is still good, and this
-        is called again. Verifies what it can; ServiceError if what arrived is not what was sent, and the token is then
-        good for nothing: restart_upload answers None. Repeated after it was done: the state of what is there.
+        Path and base of `upload` may be others than start_upload had. After Conflict, or Gone for want of the directory
+        above, the token is still good, and this is called again. Verifies what it can: if what arrived is not what was
+        sent, ServiceError, and the token is good for nothing. Repeated after it was done: the state of what is there,
+        if the service can tell; else Gone.
         """
         ...
 
@@ -181,7 +182,8 @@ class UploadsInChunks(Protocol):
         ...
 
     def restart_upload(self, token: str, upload: Upload) -> Answer[int | None]:
-        """The offset from which to go on: up to there the service provably holds all bytes. None: begin anew.
+        """The offset from which to go on: up to there the service provably holds all bytes; at most `upload.size`.
+        None: the token is good for nothing.
 
         `upload`: of the same content as it had at start_upload, maybe with another path or base.
         """

@@ -116,7 +116,7 @@ async def test_a_directory_is_not_renamed_under_a_put(memory_world):
     async with world.running(plug):
         plug.submit(world.put(b"first", b"1", parent=folder))
         await world.done()
-        gate = Gate(world, "upload_chunk")
+        gate = Gate(world, "piece")
         plug.submit(world.put(b"second", b"2", parent=folder))
         await gate.holds(1)
         plug.submit(world.move(folder, b"e"))
@@ -138,7 +138,7 @@ async def test_a_withdrawn_rename_lets_go_of_what_waited_for_it(memory_world):
     async with world.running(plug):
         plug.submit(world.put(b"first", b"1", parent=folder))
         await world.done()
-        gate = Gate(world, "upload_chunk")
+        gate = Gate(world, "piece")
         plug.submit(world.put(b"second", b"2", parent=folder))
         await gate.holds(1)
         plug.submit(world.move(folder, b"e"))
@@ -223,7 +223,7 @@ async def test_equal_content_is_taken_without_a_transfer(memory_world):
         plug.submit(first := world.put(b"f", b"equal"))
         await world.done()
         del world.copies[first.file]  # a crash before the Copy was written
-        uploads = len(world.calls("upload_chunk"))
+        uploads = len(world.calls("piece"))
         plug.submit(world.put(b"f", b"equal", file=first.file))
         (done,) = await world.done()
         assert done.kept == b""
@@ -231,7 +231,7 @@ async def test_equal_content_is_taken_without_a_transfer(memory_world):
         (done,) = await world.done()
     assert done.kept == b""
     assert world.files() == {(b"f",): b"next"}
-    assert len(world.calls("upload_chunk")) == uploads + 2  # one was refused before its end
+    assert len(world.calls("piece")) == uploads + 2  # one was refused before its end
 
 
 async def test_our_own_content_under_another_rev_is_no_conflict(memory_world):
@@ -470,7 +470,7 @@ async def test_two_renames_that_wait_do_not_wait_for_each_other(memory_world):
     async with world.running(plug):
         plug.submit(world.put(b"f", b"1", parent=inner))
         await world.done()
-        gate = Gate(world, "upload_chunk")
+        gate = Gate(world, "piece")
         plug.submit(world.put(b"g", b"2", parent=inner))
         await gate.holds(1)
         plug.submit(world.move(inner, b"inside", parent=outer))

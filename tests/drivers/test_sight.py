@@ -348,7 +348,7 @@ async def test_refused_credentials_wait_for_a_person(world, plug):
 
 
 async def test_a_suspended_entry_gets_no_orders_but_can_be_seen(world, plug):
-    stuck = stall(world.service, "upload_chunk")
+    stuck = stall(world.service, "piece")
     plug.submit(first := world.put(b"f", b"x" * 1_000_000))
     await until(lambda: plug.transfers)
     plug.suspend("40 % of the files are gone", "answer it")

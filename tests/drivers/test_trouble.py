@@ -93,7 +93,7 @@ async def test_a_running_transfer_is_not_ended_by_anothers_trouble(world):
     slow_is_through = trio.Event()
 
     async def hook(what, path):
-        if what == "upload_chunk" and path == (b"slow",):
+        if what == "piece" and path == (b"slow",):
             await slow_is_through.wait()
         if what == "upload_file" and path == (b"bad",):
             raise ServiceError("no")
@@ -255,7 +255,7 @@ async def test_pause_lets_go_of_the_service_and_resume_goes_on(world):
     stuck = trio.Event()
 
     async def hook(what, path):
-        if what == "upload_chunk":
+        if what == "piece":
             await stuck.wait()
 
     async with world.running(plug):
@@ -295,7 +295,7 @@ async def test_cancelled_in_the_middle_nothing_is_left_open(world):
     plug = world.plug()
 
     async def hook(what, path):
-        if what == "upload_chunk":
+        if what == "piece":
             await trio.sleep_forever()
 
     world.service.hook = hook
@@ -313,7 +313,7 @@ async def test_progress_is_counted(world):
     plug = world.plug()
 
     async def hook(what, path):
-        if what == "upload_chunk":
+        if what == "piece":
             await trio.sleep(1.0)
 
     world.service.hook = hook

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import trio
 
-from . import keeping, listing, living, moving, naming, placing, reading, removing, watching
+from . import chunks, keeping, listing, living, moving, naming, placing, reading, removing, watching
 from .subject import Entry, Subject, connected
 
 DEADLINE_S = 120.0
@@ -34,6 +34,13 @@ class DriverConformance:
                     await check(subject)
 
         trio.run(run)
+
+    def _check_chunks(self, check: Callable[[Subject], Awaitable[None]], directory: Path) -> None:
+        async def run(subject: Subject) -> None:
+            if chunks.has_chunks(subject):
+                await check(subject)
+
+        self._check(run, directory)
 
     def _live(self, check: Callable[[Entry, Path], Awaitable[None]], directory: Path) -> None:
         entry = self.new_entry(directory)
@@ -70,6 +77,30 @@ class DriverConformance:
 
     def test_each_file_of_a_batch_has_its_answer(self, tmp_path: Path) -> None:
         self._check(placing.batch, tmp_path)
+
+    def test_chunks_are_hidden_until_ended(self, tmp_path: Path) -> None:
+        self._check_chunks(chunks.hidden_until_ended, tmp_path)
+
+    def test_chunks_resumed_by_another_session(self, tmp_path: Path) -> None:
+        self._live(chunks.resumed_by_another_session, tmp_path)
+
+    def test_chunks_of_a_stale_source(self, tmp_path: Path) -> None:
+        self._check_chunks(chunks.a_stale_source_passes, tmp_path)
+
+    def test_chunks_aborted(self, tmp_path: Path) -> None:
+        self._check_chunks(chunks.aborted, tmp_path)
+
+    def test_chunks_and_a_foreign_object_at_the_end(self, tmp_path: Path) -> None:
+        self._check_chunks(chunks.a_foreign_object_at_the_end, tmp_path)
+
+    def test_chunks_replace_only_their_base(self, tmp_path: Path) -> None:
+        self._check_chunks(chunks.replaces_only_its_base, tmp_path)
+
+    def test_chunks_and_a_missing_directory(self, tmp_path: Path) -> None:
+        self._check_chunks(chunks.a_missing_directory_is_gone, tmp_path)
+
+    def test_chunks_end_under_another_name(self, tmp_path: Path) -> None:
+        self._check_chunks(chunks.ends_under_another_name, tmp_path)
 
     def test_awkward_names(self, tmp_path: Path) -> None:
         self._check(naming.awkward_names, tmp_path)

@@ -8,7 +8,7 @@ from blake3 import blake3
 
 from onitufs.drivers.handlers import PARKED, PRIVATE, Found, Gear, RemotePath, Sighted, Upload
 from onitufs.model.copies import RemoteState
-from onitufs.model.errors import Conflict, Gone, NeedsPerson
+from onitufs.model.errors import Conflict, Gone, NeedsPerson, ServiceError
 from onitufs.model.files import Kind
 from onitufs.model.source import Source
 
@@ -148,10 +148,48 @@ class Memory:
         pieces = []
         for offset in range(0, upload.size, CHUNK):
             pieces.append(source.read(offset, CHUNK))
-            await self._service.called("upload_chunk", upload.path)
+            await self._service.called("piece", upload.path)
         node = Node(Kind.FILE, self._service.new_rev(), b"".join(pieces), upload.mode, upload.mtime_ns)
         self._service.place(upload.path, upload.base, node)
         return RemoteState(rev=node.rev, remote_id=node.id, digest=blake3(node.data).digest())
+
+    # -- uploads in chunks ---------------------------------------------------------------------------------------------
+
+    @property
+    def chunk_bytes(self) -> int:
+        return self._service.chunk_bytes
+
+    async def start_upload(self, upload: Upload) -> str:
+        await self._service.called("start_upload", upload.path)
+        self._service.parent(upload.path)
+        return self._service.begin_upload(upload.path)
+
+    async def upload_chunk(self, token: str, source: Source, offset: int, length: int) -> int:
+        path = self._service.upload(token).path
+        await self._service.called("upload_chunk", path)
+        for at in range(offset, offset + length, CHUNK):
+            await self._service.called("piece", path)
+            self._service.take_piece(token, at, source.read(at, min(CHUNK, offset + length - at)))
+        return offset + length
+
+    async def end_upload(self, token: str, upload: Upload, source: Source) -> RemoteState:
+        await self._service.called("end_upload", upload.path)
+        data = bytes(self._service.upload(token).data)
+        if len(data) != upload.size:
+            raise ServiceError(f"{len(data)} bytes arrived where {upload.size} were sent")
+        node = Node(Kind.FILE, self._service.new_rev(), data, upload.mode, upload.mtime_ns)
+        self._service.place(upload.path, upload.base, node)
+        del self._service.uploads[token]
+        return RemoteState(rev=node.rev, remote_id=node.id, digest=blake3(data).digest())
+
+    async def abort_upload(self, token: str) -> None:
+        await self._service.called("abort_upload")
+        self._service.uploads.pop(token, None)
+
+    async def restart_upload(self, token: str, upload: Upload) -> int | None:
+        await self._service.called("restart_upload", upload.path)
+        sent = self._service.uploads.get(token)
+        return None if sent is None else len(sent.data)
 
     async def make_symlink(self, path: RemotePath, target: bytes, mtime_ns: int, base: str | None) -> RemoteState:
         await self._service.called("make_symlink", path)

@@ -31,13 +31,24 @@ class Node:
     id: str = field(default_factory=lambda: f"id{next(_ids)}")  # stays when it is renamed or edited
 
 
+@dataclass(slots=True)
+class Sent:
+    """An upload in chunks: for which path it was begun, and what came so far."""
+
+    path: RemotePath
+    data: bytearray = field(default_factory=bytearray)
+
+
 class Service:
     """Objects by path. `hook` is awaited before each call with its name and path: it may wait, raise, or note it.
 
     `limit`: bytes that fit; more raises QuotaFull. `trash`: contents of what was replaced or deleted, oldest first.
 
     Faults. `list_fails_after`: so many names, then `fault` is raised. `read_fails_after`: so many bytes of one reading.
-    `reads_stall`: set to an Event, readings wait for it before each chunk. For anything else there is `hook`.
+    `reads_stall`: set to an Event, readings wait for it before each chunk. `sending_fails_after`: so many bytes of one
+    upload in chunks are taken, then `fault` is raised, once. For anything else there is `hook`.
+
+    `uploads`: what was sent in chunks and has no name yet, by token.
     """
 
     def __init__(self, name: str) -> None:
@@ -52,6 +63,9 @@ class Service:
         self.read_fails_after: int | None = None
         self.fault: Callable[[], Exception] = lambda: ServiceError("the line broke")
         self.reads_stall: trio.Event | None = None
+        self.chunk_bytes = 8 << 20
+        self.uploads: dict[str, Sent] = {}
+        self.sending_fails_after: int | None = None
         self._changes: list[RemotePath] = []
         self._forgotten = 0  # changes that no cursor can ask for any more
         self._changed = trio.Event()
@@ -86,6 +100,29 @@ class Service:
             node.id = old.id
         self.nodes[path] = node
         self.changed(path)
+
+    def begin_upload(self, path: RemotePath) -> str:
+        token = f"upload{next(_ids)}"
+        self.uploads[token] = Sent(path)
+        return token
+
+    def take_piece(self, token: str, offset: int, data: bytes) -> None:
+        """Take bytes of an upload that begin where the ones before ended. Raises Gone for an unknown token."""
+        sent = self.upload(token)
+        if offset != len(sent.data):
+            raise ServiceError(f"a piece at {offset} where {len(sent.data)} was expected")
+        if self.sending_fails_after is not None and offset + len(data) > self.sending_fails_after:
+            sent.data += data[: self.sending_fails_after - offset]
+            self.sending_fails_after = None
+            raise self.fault()
+        sent.data += data
+
+    def upload(self, token: str) -> Sent:
+        """Raises Gone for an unknown token."""
+        sent = self.uploads.get(token)
+        if sent is None:
+            raise Gone(f"no upload {token}")
+        return sent
 
     def below(self, path: RemotePath) -> list[RemotePath]:
         """Everything strictly below a directory."""

@@ -10,6 +10,7 @@ import trio
 
 from onitufs.catalog import keys
 from onitufs.catalog.records import pack_value, unpack_value
+from onitufs.drivers.accounts import Accounts
 from onitufs.drivers.plug import Plug
 from onitufs.drivers.registry import ManifestedDriver, Registry
 from onitufs.model.copies import Copy
@@ -56,6 +57,7 @@ class Entries:
         self._work = work
         self.drained: frozenset[EntryName] = frozenset()
         self._registry = Registry()
+        self._accounts = Accounts()
         self._running: dict[EntryName, _Running] = {}
         self.tell_kernel: TellKernel = lambda parent, name: None
         self.room_to_tell: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
@@ -147,6 +149,7 @@ class Entries:
             identity=self._known("entry", name),
             remember_identity=functools.partial(self._remember, "entry", name),
             work_dir=self._work / name.replace("/", "%2F"),
+            accounts=self._accounts,
         )
         plug.on_room = placing.has_room
         plug.health.on_change = functools.partial(placing.events.entry, name, plug.health)

@@ -6,6 +6,10 @@ from typing import Any, Protocol, TypeVar, TypeVarTuple
 
 import trio
 
+from onitufs.model.errors import ServiceError
+
+from .accounts import Gate
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -57,10 +61,11 @@ class Inline:
 
 
 class Handlers:
-    """One driver object as the Plug sees it: handlers by name."""
+    """One driver object as the Plug sees it: handlers by name. `gate`: what calls wait at; None: at nothing."""
 
-    def __init__(self, driver: Any, runner: Runner) -> None:
+    def __init__(self, driver: Any, runner: Runner, gate: Gate | None = None) -> None:
         self._driver = driver
+        self._gate = gate
         self.runner = runner
 
     def has(self, name: str) -> bool:
@@ -72,18 +77,26 @@ class Handlers:
 
     def by(self, runner: Runner) -> "Handlers":
         """The same driver object, its plain handlers called by another runner."""
-        return Handlers(self._driver, runner)
+        return Handlers(self._driver, runner, self._gate)
 
     async def call(self, name: str, *args: Any) -> Any:
         """Whatever the handler answers or raises."""
-        handler = getattr(self._driver, name)
-        if inspect.iscoroutinefunction(handler):
-            return await handler(*args)
-        return await self.runner.run(handler, *args)
+        return await self._through_gate(self.runner.run, name, args)
 
     async def look(self, name: str, *args: Any) -> Any:
         """As `call`, of a handler that changes nothing and may be left behind when nobody waits for it any more."""
+        return await self._through_gate(self.runner.look, name, args)
+
+    async def _through_gate(self, run: Callable[..., Any], name: str, args: tuple[Any, ...]) -> Any:
+        gate = self._gate if name != "close" else None
+        if gate is not None:
+            await gate.turn()
         handler = getattr(self._driver, name)
-        if inspect.iscoroutinefunction(handler):
-            return await handler(*args)
-        return await self.runner.look(handler, *args)
+        try:
+            if inspect.iscoroutinefunction(handler):
+                return await handler(*args)
+            return await run(handler, *args)
+        except ServiceError as exc:
+            if gate is not None and exc.retry_after_s is not None:
+                gate.obey(exc.retry_after_s)
+            raise

@@ -9,6 +9,7 @@ import trio
 
 from onitufs.model.ids import EntryName
 
+from .accounts import Gate
 from .calling import Handlers, Runner
 from .handlers import Gear
 from .registry import ManifestedDriver
@@ -36,8 +37,11 @@ class Opener:
         self._runner = runner
         self._now_s = now_s
 
-    async def open(self, identity: str | None) -> Handlers:
-        """A driver object that is not connected. `identity`: of the place that it is to find, None if it never did."""
+    async def open(self, identity: str | None, gate: Gate) -> Handlers:
+        """A driver object that is not connected, whose calls pass the gate.
+
+        `identity`: of the place that it is to find, None if it never did.
+        """
         kind = await self._runner.run(self._driver.load)
         gear = Gear(
             entry=self._entry,
@@ -47,7 +51,7 @@ class Opener:
             check_cancelled=self._runner.check_cancelled,
             run=self._runner.run,
         )
-        return Handlers(kind(self._options, gear), self._runner)
+        return Handlers(kind(self._options, gear), self._runner, gate)
 
     async def close(self, handlers: Handlers) -> None:
         """Have it let go of everything, also if the work was cancelled."""

@@ -19,21 +19,21 @@ from onitufs.model.errors import (
     DriverError,
     Gone,
     NameNotAllowed,
-    NeedsPerson,
     QuotaFull,
     Stale,
     TooLarge,
 )
-from onitufs.model.files import Kind
 from onitufs.model.ids import EntryName, FileId
-from onitufs.model.orders import Delete, Done, Failed, Move, Order, Outcome, Put
+from onitufs.model.orders import Done, Failed, Order, Outcome, Put
 from onitufs.model.source import Source
 
-from .admission import Admission
+from .accounts import Accounts, Gate
+from .backlog import Backlog
 from .backoff import Backoff
 from .calling import Handlers, Runner, Threads
 from .carrying import Carrier
 from .claims import Ticket
+from .condition import Condition
 from .handlers import RemotePath
 from .health import Health
 from .lanes import Lanes
@@ -41,10 +41,10 @@ from .looking import Lookers
 from .opening import Opener
 from .performing import Performer
 from .progress import Pace, SourceTrouble, Transfer, unhurried
-from .queue import Job, Line, OrderQueue, line_of
+from .queue import Job, Line
 from .registry import ManifestedDriver
 from .sight import Sight
-from .supervisor import Reconnect, Supervisor, said
+from .supervisor import Supervisor, said
 from .tending import tend
 from .unfinished import Unfinished, outcome_of
 
@@ -64,7 +64,7 @@ class Plug(Sight):
     before anything else of this file is begun, and the Referee asked again. `remember_identity` is called once, before
     the first work ever.
     `unfinished`: orders of an earlier run whose end is not known; they are looked at and reported before all others.
-    `pace`: how long a lane rests after its work; called in threads, too.
+    `pace`: how long a lane rests after its work; called in threads, too. `accounts`: those that entries may share.
     Failed with Gone or Conflict, of an order other than a Put, means that the object of its `copy` is no longer there,
     or no longer ours: the Copy is to be forgotten.
     An order that was submitted while another one of its file ran, and not again by `report` of that one, is reported
@@ -93,9 +93,9 @@ class Plug(Sight):
         runner: Runner | None = None,
         random: random_module.Random | None = None,
         now_s: Callable[[], float] = time.time,
+        accounts: Accounts | None = None,
     ) -> None:
         super().__init__(entry, driver, Health(now_s), runner)
-        self.on_room: Callable[[], None] | None = None
         self._open_source = open_source
         self._fits = fits
         self._pace = pace
@@ -103,31 +103,23 @@ class Plug(Sight):
         self._report = report
         self._identity = identity
         self._remember_identity = remember_identity
-        self._bound = bound
         runner = runner if runner is not None else Threads(lanes + 2)
         self._opener = Opener(entry, driver, options, work_dir=work_dir, runner=runner, now_s=now_s)
         self._now_s = now_s
         self._backoff = Backoff(random if random is not None else random_module.Random())  # noqa: S311
-        self._supervisor = Supervisor(entry, self._session, self.health, self._backoff)
+        self._gate = Gate(self._backoff, self._woke, now_s)
+        self._accounts = accounts if accounts is not None else Accounts()
+        self._supervisor = Supervisor(entry, self._session, self.health, self._backoff, self._gate)
         self._path_of = path_of
         self._directory = directory
         self._directory_mode = directory_mode
-        self._queue = OrderQueue(trio.current_time, line_of)
-        self._admission = Admission()
-        self._made: set[FileId] = set()
-        self._running: dict[FileId, Job] = {}
-        self._waiting: dict[FileId, Order] = {}
-        self._refused: dict[FileId, Job] = {}
+        self._backlog = Backlog(report, self._backoff, bound, self._woke)
         self._lanes = Lanes(lanes)
-        self._was_full = False
+        self._condition = Condition(self.health, self._lanes, self._gate, self._backoff, self._supervisor, self._woke)
+        self._made: set[FileId] = set()
         self._wake = trio.Event()
         self._performer: Performer | None = None
         self._working: set[trio.CancelScope] = set()
-        self._suspension: tuple[str, str] | None = None
-        self._bug: Exception | None = None
-        self._trouble: Exception | None = None
-        self._trouble_until = 0.0
-        self._too_big: set[FileId] = set()  # files that found the service full, and are tried again
         self._turn = 0
 
     # -- orders -------------------------------------------------------------------------------------------------------
@@ -135,44 +127,38 @@ class Plug(Sight):
     @property
     def room(self) -> bool:
         """Whether the queue is below its bound. `on_room` is called when it is again."""
-        return len(self._queue) < self._bound
+        return self._backlog.room
+
+    @property
+    def on_room(self) -> Callable[[], None] | None:
+        return self._backlog.on_room
+
+    @on_room.setter
+    def on_room(self, on_room: Callable[[], None]) -> None:
+        self._backlog.on_room = on_room
 
     def __len__(self) -> int:
         """How many orders are queued or running."""
-        return len(self._queue) + len(self._running)
+        return len(self._backlog)
 
     def submit(self, order: Order) -> None:
         """Take an order. It replaces a queued one of the same file; while one is running it waits for it."""
-        if order.file in self._running:
-            self._waiting[order.file] = order
-            return
-        self._ready(self._admission.drop_intent(order.file))
-        job = self._queue.add(order)
-        refused = self._refused.get(order.file)
-        if refused is not None and refused.order == order:  # ordered again unchanged: the same would happen at once
-            job.failures, job.problem = refused.failures, refused.problem
-            self._queue.delay(job, trio.current_time() + self._backoff.delay_s(job.failures))
-        self._was_full = self._was_full or not self.room
-        self._wake.set()
+        self._backlog.submit(order)
 
     def withdraw(self, file: FileId) -> None:
         """Forget the order of this file that is queued or waits; a running one runs on."""
-        self._waiting.pop(file, None)
-        self._refused.pop(file, None)
-        self._too_big.discard(file)
-        self._ready(self._admission.drop_intent(file))
-        self._queue.withdraw(file)
-        self._tell_room()
-        self._wake.set()
+        self._condition.fits_now(file)
+        self._backlog.withdraw(file)
 
     def pending(self, file: FileId) -> bool:
         """Whether an order of this file is queued or running."""
-        return file in self._queue or file in self._running
+        return self._backlog.pending(file)
 
     def problems(self) -> Mapping[FileId, tuple[str, str]]:
         """For each file whose order failed and is tried again: reason and remedy."""
-        jobs = [*self._queue.jobs(), *self._running.values()]
-        return {job.order.file: job.problem for job in jobs if job.problem is not None}
+        return self._backlog.problems()
+
+    # -- what a person says -------------------------------------------------------------------------------------------
 
     def pause(self) -> None:
         """End running orders (they are queued again) and let go of the entry, so that its disk can be unmounted."""
@@ -180,31 +166,32 @@ class Plug(Sight):
 
     def suspend(self, message: str, remedy: str) -> None:
         """Order nothing more until `resume`: running orders end, and are queued again. Looking goes on."""
-        self._suspension = message, remedy
-        if self.health.state != "paused":
-            self.health.become("suspended", message, remedy)
+        self._condition.suspend(message, remedy)
         for scope in self._working:
             scope.cancel()
 
     def resume(self) -> None:
         """End a pause, every delay and a suspension; go on at once."""
-        self._trouble, self._lanes.full_until = None, None
-        if self._suspension is not None:
-            self._suspension = None
-            self.health.become("starting" if self._lookers is None else "up")
-        self._queue.hurry()
+        self._condition.resume(is_connected=self.is_connected)
+        self._backlog.hurry()
         self._supervisor.resume()
+        self._woke()
+
+    def _woke(self) -> None:
         self._wake.set()
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Work until cancelled. Raises nothing: trouble and bugs end in `health`."""
-        await self._supervisor.run()
+        try:
+            await self._supervisor.run()
+        finally:
+            self._gate.leave()
 
     async def probe(self) -> None:
         """See whether the entry could be used, without `run` and without changing it. Raises DriverError."""
-        handlers = await self._opener.open(self._identity)
+        handlers = await self._opener.open(self._identity, self._gate)
         try:
             await handlers.call("probe")
         finally:
@@ -222,25 +209,22 @@ class Plug(Sight):
         )
 
     async def _session(self) -> None:
-        handlers = await self._opener.open(self._identity)
-        lookers = Lookers(self._looking(handlers), self._troubled, self._broken)
+        handlers = await self._opener.open(self._identity, self._gate)
+        lookers = Lookers(self._looking(handlers), self._condition.troubled, self._condition.broken)
         try:
             identity = await handlers.call("connect")
             if self._identity is None:
                 self._remember_identity(identity)
                 self._identity = identity
+            account = handlers.get("account")
+            if account is not None:
+                self._gate.join(self._accounts.get(self.driver.name, account))
             self._performer = Performer(handlers, self._new_carrier(handlers), self._open_source, self._pace)
             while self._unfinished:
                 outcome = await outcome_of(self._unfinished[-1], handlers)
                 self._unfinished.pop()
                 self._report(outcome)
-            self._trouble = self._bug = None
-            if self._suspension is not None:
-                self.health.become("suspended", *self._suspension)
-            elif self._supervisor.failures > 0:
-                self._lanes.probe()
-            else:
-                self.health.become("up")
+            self._condition.connected()
             self._begin_looking(lookers)
             async with trio.open_nursery() as nursery:
                 if handlers.has("tend"):
@@ -253,16 +237,10 @@ class Plug(Sight):
     async def _dispatch(self, nursery: trio.Nursery) -> None:
         while True:
             self._wake = trio.Event()
-            if self._bug is not None:
-                raise self._bug
-            if self._trouble is not None:
-                if not self._running:
-                    raise self._trouble
-                if trio.current_time() >= self._trouble_until:  # what runs still runs: the service may be back
-                    self._trouble = None
-                    self._lanes.probe()
-            until = self._trouble_until if self._trouble is not None else self._fill(nursery)
-            self._tell_room()
+            until = self._condition.held_until(anything_runs=self._backlog.anything_runs)
+            if until is None:
+                until = self._fill(nursery)
+            self._backlog.tell_room()
             with trio.move_on_at(until):
                 await self._wake.wait()
 
@@ -271,8 +249,6 @@ class Plug(Sight):
     def _fill(self, nursery: trio.Nursery) -> float:
         """Start whatever may be started. When to look again, if nothing happens before."""
         assert self._performer is not None
-        if self._suspension is not None:
-            return float("inf")
         batches = self._performer.takes_batches
         idle = 0
         while idle < len(Line):
@@ -284,10 +260,10 @@ class Plug(Sight):
                 continue
             idle = 0
             nursery.start_soon(self._work, line, jobs, ticket, self._lanes.begin(line))
-        if self._lanes.probing and not self._running:
-            self._well()  # nothing to try it with
+        if self._lanes.probing and not self._backlog.anything_runs:
+            self._condition.well()  # nothing to try it with
         # What is due already could not be started: then the end of something that runs wakes us.
-        due = (self._queue.next_due(), self._lanes.full_until)
+        due = (self._backlog.next_due(), self._lanes.full_until)
         return min((at for at in due if at is not None and at > trio.current_time()), default=float("inf"))
 
     def _take(self, line: Line) -> tuple[list[Job], Ticket | None]:
@@ -297,11 +273,10 @@ class Plug(Sight):
         assert self._performer is not None
         alone = line is not Line.SMALL or not self._performer.takes_batches or self._lanes.alone
         size = 0
-        while (job := self._queue.pick(line)) is not None:
+        while (job := self._backlog.pick(line)) is not None:
             if not self._claim(job, ticket):
                 continue
             jobs.append(job)
-            self._running[job.order.file] = job
             size += job.size
             if alone or len(jobs) >= BATCH_FILES or size >= BATCH_BYTES:
                 break
@@ -311,36 +286,18 @@ class Plug(Sight):
         """Claim what the job touches; if something is in its way, the job waits for that. False also if it ended."""
         assert self._performer is not None
         order = job.order
-        self._ready(self._admission.drop_intent(order.file))
         try:
             paths, making = self._performer.touches(order)
         except DriverError as exc:  # Gone, NameNotAllowed, or Stale from `directory`
             self._end(job, _failed(order, exc))
             return False
-        blocker = self._admission.in_the_way(ticket, paths, making, heed_intents=not _is_directory(order))
-        if blocker is not None:
-            self._queue.block(job)
-            blocker.waiting.append(job)
-            if _is_directory(order):
-                self._admission.intend(order.file, paths)
+        if self._backlog.held_up(job, ticket, paths, making):
             return False
         if not self._fits(order):
             self._end(job, _failed(order, Stale("it built on Copies that have changed since")))
             return False
-        self._admission.admit(ticket, paths, making)
+        self._backlog.begin(job, ticket, paths, making)
         return True
-
-    def _ready(self, waited: list[object]) -> None:
-        """What waited may be tried again."""
-        for job in waited:
-            assert isinstance(job, Job)
-            self._queue.ready(job)
-
-    def _tell_room(self) -> None:
-        if self._was_full and len(self._queue) <= self._bound // 2:
-            self._was_full = False
-            if self.on_room is not None:
-                self.on_room()
 
     # -- work: one task a job or batch ---------------------------------------------------------------------------------
 
@@ -356,17 +313,14 @@ class Plug(Sight):
                         await self._single(jobs[0])
             finally:
                 self._working.discard(scope)
-                for job in jobs:  # what did not end: cancelled, or a bug
-                    if self._running.get(job.order.file) is job:
-                        self._back(job)
-                self._ready(self._admission.release(ticket))
-                self._wake.set()
+                self._backlog.all_back(jobs)
+                self._backlog.release(ticket)
             rest_s = self._pace(trio.current_time() - began_s)
             if rest_s > 0:
                 await trio.sleep(rest_s)
         finally:
             self._lanes.end(line, trial)
-            self._wake.set()
+            self._woke()
 
     async def _single(self, job: Job) -> None:
         assert self._performer is not None
@@ -407,40 +361,13 @@ class Plug(Sight):
 
     def _end(self, job: Job, outcome: Outcome) -> None:
         """Report a job's end. The service answered, whatever it said."""
-        file = job.order.file
-        before = self._waiting.get(file)
-        self._too_big.discard(file)
+        self._condition.fits_now(job.order.file)
         if isinstance(outcome, Done):
             if isinstance(job.order, Put):
                 self._lanes.full_until = None
-            self._well()
-            self._refused.pop(file, None)
+            self._condition.well()
             self._made.difference_update(directory for directory, _ in outcome.made)
-        elif outcome.stale:
-            job.failures += 1
-            job.problem = said(outcome.error)
-            self._refused[file] = job
-        self._running[file] = job  # what `report` submits waits until it is through
-        self._report(outcome)
-        self._running.pop(file, None)
-        after = self._waiting.pop(file, None)
-        if after is not None and after is before:
-            self._report(
-                Failed(order=after, error=Stale("it built on an order that has just ended"), again=True, stale=True)
-            )
-        elif after is not None:
-            self.submit(after)
-
-    def _back(self, job: Job, until: float | None = None) -> None:
-        """Queue a job again that did not end, or the newer order that waited for it."""
-        self._running.pop(job.order.file, None)
-        newer = self._waiting.pop(job.order.file, None)
-        if newer is not None:
-            self.submit(newer)
-        elif until is None:
-            self._queue.put_back(job)
-        else:
-            self._queue.delay(job, until)
+        self._backlog.end(job, outcome)
 
     def _failed(self, job: Job, exc: Exception) -> None:
         """Report a failure that only the Referee or a person can help with, keep the job for all others."""
@@ -448,47 +375,17 @@ class Plug(Sight):
             self._end(job, _failed(job.order, exc))
             return
         job.failures += 1
-        now = trio.current_time()
-        delay_s = self._backoff.delay_s(job.failures, getattr(exc, "retry_after_s", None))
+        until = trio.current_time() + self._backoff.delay_s(job.failures, getattr(exc, "retry_after_s", None))
         job.problem = said(exc)
-        self._back(job, now + delay_s)
+        self._backlog.back(job, until)
         if isinstance(exc, SourceTrouble):
             return
         if isinstance(exc, QuotaFull):
-            self._lanes.full_until = now + delay_s
-            self._too_big.add(job.order.file)
-            self.health.become("full", *job.problem)
+            self._condition.full(job.order.file, until, job.problem)
             return
         if not isinstance(exc, DriverError):
             raise exc
-        self._troubled(exc)
-
-    def _troubled(self, exc: DriverError) -> None:
-        """Something keeps the entry from answering: no new work is begun until that is known to be over."""
-        # An entry that needs a person says so when it is connected again; else it was this file's trouble alone.
-        only_file = isinstance(exc, NeedsPerson) and type(exc) is NeedsPerson
-        self._trouble = Reconnect() if only_file else exc
-        self._trouble_until = trio.current_time() + self._backoff.delay_s(self._supervisor.failures + 1)
-        if not only_file:
-            self.health.become("degraded", *said(exc))
-        self._wake.set()
-
-    def _broken(self, exc: Exception) -> None:
-        """A bug, seen by who looks: it ends the session."""
-        self._bug = exc
-        self._wake.set()
-
-    def _well(self) -> None:
-        """The entry does its work."""
-        self._lanes.probing = False
-        self._supervisor.failures = 0
-        quiet = self._trouble is None and self._suspension is None
-        if quiet and self._lanes.full_until is None and not self._too_big:
-            self.health.become("up")
-
-
-def _is_directory(order: Order) -> bool:
-    return isinstance(order, Move | Delete) and order.copy.kind is Kind.DIRECTORY
+        self._condition.troubled(exc)
 
 
 def _failed(order: Order, exc: Exception) -> Failed:

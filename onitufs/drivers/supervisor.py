@@ -11,6 +11,7 @@ import trio
 from onitufs.model.errors import AuthNeeded, DriverError, NeedsPerson, QuotaFull, ServiceError
 from onitufs.model.ids import EntryName
 
+from .accounts import SHOWN_S, Gate
 from .backoff import Backoff
 from .health import Health
 
@@ -30,12 +31,13 @@ class Supervisor:
     """
 
     def __init__(
-        self, entry: EntryName, session: Callable[[], Awaitable[None]], health: Health, backoff: Backoff
+        self, entry: EntryName, session: Callable[[], Awaitable[None]], health: Health, backoff: Backoff, gate: Gate
     ) -> None:
         self._entry = entry
         self._session = session
         self._health = health
         self._backoff = backoff
+        self._gate = gate
         self._paused = False
         self._kick = trio.Event()
         self._scope: trio.CancelScope | None = None
@@ -94,7 +96,8 @@ class Supervisor:
         if isinstance(worst, Reconnect):
             return 0.0
         self.failures += 1
-        message, remedy = said(worst)
+        limited = getattr(worst, "retry_after_s", None) is not None and self._gate.shut_s >= SHOWN_S
+        message, remedy = self._gate.said() if limited else said(worst)
         log.warning("entry %s: %s", self._entry, worst)
         if isinstance(worst, AuthNeeded):
             self._health.become("auth-needed", message, remedy)

@@ -27,6 +27,10 @@ class Memory:
         self._gear = gear
         self._connected = False
 
+    @property
+    def account(self) -> str | None:
+        return self._service.account
+
     async def connect(self) -> str:
         await self._service.called("connect")
         self._look()

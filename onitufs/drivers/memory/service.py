@@ -63,6 +63,7 @@ class Service:
         self.read_fails_after: int | None = None
         self.fault: Callable[[], Exception] = lambda: ServiceError("the line broke")
         self.reads_stall: trio.Event | None = None
+        self.account: str | None = None
         self.chunk_bytes = 8 << 20
         self.uploads: dict[str, Sent] = {}
         self.sending_fails_after: int | None = None

@@ -13,6 +13,7 @@ from onitufs.content.media_type import media_type
 from onitufs.drivers.plug import Plug
 from onitufs.drivers.progress import Fetch, Transfer
 from onitufs.model.copies import Copy
+from onitufs.model.digests import shown
 from onitufs.model.errors import NoSuchPath
 from onitufs.model.files import Inode, Kind
 from onitufs.model.ids import ROOT_FILE, ROOT_INODE, EntryName, FileId, InodeNumber
@@ -238,7 +239,7 @@ class Answers:
             "state": "current" if current else "old",
             "size": copy.size,
             "verified": _time(copy.verified_ns),
-            "digest": copy.digest.hex(),
+            "digest": shown(copy.digest),
         }
 
     def explain(self, path: bytes, media_type: str | None, size: int | None) -> Answer:

@@ -13,7 +13,7 @@ import trio
 from onitufs.catalog import keys
 from onitufs.catalog.records import unpack_inode
 from onitufs.model.copies import Copy
-from onitufs.model.digests import digest_of
+from onitufs.model.digests import algorithm_of, comparable, digest_of
 from onitufs.model.errors import DriverError, NoEntry
 from onitufs.model.files import Inode, Kind
 from onitufs.model.ids import FileId, GenerationId, InodeNumber
@@ -185,8 +185,11 @@ class Evicting:
         if found is None:
             placing.fetcher.holders.changed(copy)
             raise NotNow(f"{copy.entry} does not have it any more")
-        if found.state.digest:
-            same = found.state.digest == (copy.digest or await self._local_digest(inode))
+        there = found.state.digest
+        if comparable(there, copy.digest):
+            same = there == copy.digest
+        elif there:
+            same = there == await self._local_digest(inode, algorithm_of(there))
         else:
             same = found.state.rev == copy.rev and found.size == inode.size
         if same:
@@ -197,13 +200,13 @@ class Evicting:
             placing.fetcher.holders.changed(copy)
         raise NotNow(f"{copy.entry} holds other bytes")
 
-    async def _local_digest(self, inode: Inode) -> bytes:
+    async def _local_digest(self, inode: Inode, algorithm: str) -> bytes:
         try:
             source = self._volume.content.snapshot(inode.content, inode.sealed_size)
         except OSError as error:
             raise NotNow(f"its bytes cannot be read here: {error}") from error
 
         try:
-            return await trio.to_thread.run_sync(digest_of, source.read)
+            return await trio.to_thread.run_sync(digest_of, source.read, algorithm)
         finally:
             source.close()

@@ -17,7 +17,7 @@ from onitufs.content.partial import BLOCK_BYTES, Partial
 from onitufs.drivers.handlers import RemotePath
 from onitufs.drivers.plug import Plug
 from onitufs.model.copies import Copy
-from onitufs.model.digests import digest_of
+from onitufs.model.digests import algorithm_of, comparable, digest_of
 from onitufs.model.errors import Conflict, OnituError, ServiceError
 from onitufs.model.files import Inode
 from onitufs.model.ids import GenerationId, InodeNumber
@@ -248,10 +248,13 @@ class Fetcher:
             return []
         fd = os.dup(fetch.partial.fd)
         try:
-            digest = await trio.to_thread.run_sync(digest_of, partial(_read, fd))
+            digests = {
+                algorithm: await trio.to_thread.run_sync(digest_of, partial(_read, fd), algorithm)
+                for algorithm in {algorithm_of(copy.digest) for copy in known}
+            }
         finally:
             os.close(fd)
-        return [copy for copy in known if copy.digest != digest]
+        return [copy for copy in known if copy.digest != digests[algorithm_of(copy.digest)]]
 
     # -- whole files ---------------------------------------------------------------------------------------------------
 
@@ -389,8 +392,9 @@ class _Attempt:
         if os.fstat(fd).st_size != self._size:
             raise Conflict("it has another size than was known")
         if copy.digest:
-            if not digest:
-                digest = await trio.to_thread.run_sync(digest_of, partial(_read, fd))
+            if not comparable(digest, copy.digest):
+                algorithm = algorithm_of(copy.digest)
+                digest = await trio.to_thread.run_sync(digest_of, partial(_read, fd), algorithm)
             if digest != copy.digest:
                 raise Conflict("its bytes are not those that were known")
 

@@ -8,7 +8,7 @@ import trio
 
 from onitufs.drivers.plug import Plug
 from onitufs.model.copies import Copy
-from onitufs.model.digests import digest_of
+from onitufs.model.digests import algorithm_of, comparable, digest_of
 from onitufs.model.errors import DriverError, Gone, Stale
 from onitufs.model.files import Kind
 from onitufs.model.ids import EntryName, GenerationId
@@ -58,7 +58,7 @@ def _copies(placing: Placing, entry: EntryName) -> list[Copy]:
 async def _problem(placing: Placing, plug: Plug, copy: Copy) -> tuple[str, str]:
     """What is wrong with a Copy, and what is done about it; ("", "") if nothing is."""
     try:
-        found = await plug.digest(placing.placements.path(copy.entry, copy.place), copy.kind)
+        found = await plug.digest(placing.placements.path(copy.entry, copy.place), copy.kind, by_reading=True)
     except Gone:  # a directory above is being moved
         return "", ""
     except DriverError as error:
@@ -71,22 +71,26 @@ async def _problem(placing: Placing, plug: Plug, copy: Copy) -> tuple[str, str]:
     if found is None:
         placing.lost(copy)
         return "it is not there any more", _AGAIN
-    expected = copy.digest or await _local_digest(placing, copy)
-    if placing.placements.get(copy.file, copy.entry) != copy or not expected or found.state.digest in (expected, b""):
+    there = found.state.digest
+    expected = copy.digest if comparable(copy.digest, there) else await _local_digest(placing, copy, there)
+    if placing.placements.get(copy.file, copy.entry) != copy or not expected or there in (expected, b""):
         return "", ""
     placing.differs(replace(copy, generation=GenerationId(0)))
     return "its content is not what was placed", _AGAIN
 
 
-async def _local_digest(placing: Placing, copy: Copy) -> bytes:
-    """blake3 of the generation that the Copy should hold, b"" if it is not here as such any more."""
+async def _local_digest(placing: Placing, copy: Copy, there: bytes) -> bytes:
+    """The digest, of the same algorithm as `there`, of the generation that the Copy should hold; b"" if that is not
+    here as such any more, or `there` says nothing."""
+    if not there:
+        return b""
     try:
         source = placing.volume.source(copy.file, copy.generation)
     except Stale:
         return b""
 
     try:
-        return await trio.to_thread.run_sync(digest_of, source.read)
+        return await trio.to_thread.run_sync(digest_of, source.read, algorithm_of(there))
     except Stale:
         return b""
     finally:

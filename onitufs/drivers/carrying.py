@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from onitufs.model.conflict_names import conflict_name
 from onitufs.model.copies import Copy, Place, RemoteState
-from onitufs.model.digests import digest_of
+from onitufs.model.digests import BLAKE3, algorithm_of, digest_of
 from onitufs.model.errors import Conflict, Gone, NameNotAllowed, NeedsPerson, Stale
 from onitufs.model.files import Kind
 from onitufs.model.ids import EntryName, FileId
@@ -17,6 +17,7 @@ from onitufs.model.orders import Delete, Done, Move, Put, SetAttributes
 from onitufs.model.source import Source
 
 from .calling import Handlers
+from .digesting import digest_there
 from .handlers import PARKED, PRIVATE, Found, RemotePath, Upload
 
 _ROUNDS = 5
@@ -29,7 +30,7 @@ class Carrier:
     """Orders of one entry, through the handlers of its driver.
 
     `path_of`, `directory`, `directory_mode`: as for Plug. `made`: directories that were made, but not told to anyone
-    yet, because what they were made for failed; whoever tells takes them out.
+    yet, because what they were made for failed; whoever tells takes them out. `algorithm`: of the driver's digests.
     Raises what the handlers raise. Gone or Conflict from a move, delete or set_attributes means one thing only: the
     object of the order's `copy` is no longer there, or no longer what was placed. Stale: the order no longer fits.
     """
@@ -44,6 +45,7 @@ class Carrier:
         directory_mode: Callable[[FileId], int],
         made: set[FileId],
         now_s: Callable[[], float],
+        algorithm: str = BLAKE3,
     ) -> None:
         self._handlers = handlers
         self._call = handlers.call
@@ -53,6 +55,7 @@ class Carrier:
         self._directory_mode = directory_mode
         self._now_s = now_s
         self._made = made
+        self._algorithm = algorithm
 
     # -- where --------------------------------------------------------------------------------------------------------
 
@@ -244,20 +247,22 @@ class Carrier:
             return None
         if found.state.rev == copy.rev or _any(copy.rev, found):
             return found.state.rev
-        if found.kind is Kind.FILE and found.size == copy.size and copy.digest and self._handlers.has("digest"):
-            return found.state.rev if await self._call("digest", path) == copy.digest else None
-        return None
+        if found.kind is not Kind.FILE or found.size != copy.size or not copy.digest:
+            return None
+        there = await digest_there(self._handlers, self._call, path, found, algorithm_of(copy.digest), by_reading=True)
+        return found.state.rev if there == copy.digest else None
 
     async def _equal(self, found: Found, path: RemotePath, order: Put, source: Source) -> RemoteState | None:
         """The state of a foreign file that holds exactly what we would place: it is taken as ours, with our attributes.
         None: it holds something else, or changed while we looked."""
-        if found.kind is not Kind.FILE or found.size != order.size or not self._handlers.has("digest"):
-            return None
-        ours = await self._handlers.runner.run(digest_of, source.read)
-        if await self._call("digest", path) != ours:
+        if found.kind is not Kind.FILE or found.size != order.size:
             return None
         rev = found.state.rev
         try:
+            there = await digest_there(self._handlers, self._call, path, found, self._algorithm, by_reading=True)
+            ours = await self._handlers.runner.run(digest_of, source.read, algorithm_of(there)) if there else b""
+            if not there or there != ours:
+                return None
             if self._handlers.has("set_attributes"):
                 state = await self._call("set_attributes", path, rev, Kind.FILE, order.mode & 0o777, order.mtime_ns)
             else:

@@ -229,7 +229,11 @@ class Digests(Protocol):
     """Optional, with the ability `digest`."""
 
     def digest(self, path: RemotePath) -> Answer[bytes]:
-        """blake3 of the file's content as it is on the service, reread. Raises Gone; Conflict if it is no file."""
+        """The digest of the file's content as it is on the service, reread. Raises Gone; Conflict if it is no file.
+
+        Of the algorithm that the manifest names, `tagged` with it: see model/digests.py. A service that tells digests
+        without being asked gives them in Found.state, and needs no such handler.
+        """
         ...
 
 
@@ -265,7 +269,7 @@ class Reads(Protocol):
         ...
 
     def get_file(self, path: RemotePath, rev: str, fd: int, tick: Callable[[int], None]) -> Answer[bytes]:
-        """Write all of it into the empty file `fd`. The blake3 digest if it was computed on the way, else b"".
+        """Write all of it into the empty file `fd`. Its digest if that was computed on the way, else b"".
 
         `tick` gets the bytes written so far, at least every few MiB; what it raises ends the copy and passes. OSError:
         `fd` could not be written; it passes, too. Raises Gone; Conflict if it is not that rev, also if it changed while

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from onitufs.model import units
+from onitufs.model.digests import ALGORITHMS, BLAKE3
 
 from . import values
 
@@ -49,13 +50,17 @@ class Option:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What a driver says of itself. `velocity`: 0 (slow) to 1 (a local disk), for choosing a holder to read from."""
+    """What a driver says of itself. `velocity`: 0 (slow) to 1 (a local disk), for choosing a holder to read from.
+
+    `digest`: the algorithm of the digests that it gives; one of model.digests.ALGORITHMS.
+    """
 
     name: str
     description: str
     velocity: float
     abilities: frozenset[str]
     options: tuple[Option, ...]
+    digest: str = BLAKE3
 
 
 class ManifestError(ValueError):
@@ -70,7 +75,7 @@ def read_manifest(text: str) -> Manifest:
         raise ManifestError(f"not JSON: {exc}") from exc
     if not isinstance(raw, dict):
         raise ManifestError("not an object")
-    _only(raw, "", {"name", "description", "velocity", "abilities", "options"})
+    _only(raw, "", {"name", "description", "velocity", "abilities", "options", "digest"})
     abilities = raw.get("abilities")
     if not isinstance(abilities, list) or not all(isinstance(ability, str) for ability in abilities):
         raise ManifestError("abilities: not a list of words")
@@ -79,6 +84,9 @@ def read_manifest(text: str) -> Manifest:
     velocity = raw.get("velocity")
     if not isinstance(velocity, int | float) or isinstance(velocity, bool) or not 0 <= velocity <= 1:
         raise ManifestError("velocity: not a number from 0 to 1")
+    digest = raw.get("digest", BLAKE3)
+    if not isinstance(digest, str) or digest not in ALGORITHMS:
+        raise ManifestError(f"digest: {digest!r} is none of {', '.join(sorted(ALGORITHMS))}")
     options = raw.get("options")
     if not isinstance(options, dict):
         raise ManifestError("options: not an object")
@@ -88,6 +96,7 @@ def read_manifest(text: str) -> Manifest:
         velocity=float(velocity),
         abilities=frozenset(abilities),
         options=tuple(_option(name, option) for name, option in options.items()),
+        digest=digest,
     )
 
 

@@ -206,6 +206,7 @@ class Plug(Sight):
             directory_mode=self._directory_mode,
             made=self._made,
             now_s=self._now_s,
+            algorithm=self.driver.manifest.digest,
         )
 
     async def _session(self) -> None:

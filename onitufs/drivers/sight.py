@@ -11,6 +11,7 @@ from onitufs.model.files import Kind
 from onitufs.model.ids import EntryName, FileId
 
 from .calling import Handlers, Runner, Threads
+from .digesting import digest_there
 from .handlers import Found, RemotePath, Sighted
 from .health import Health
 from .looking import Lookers, Passing, SessionEnded
@@ -83,17 +84,24 @@ class Sight:
         )
         return found
 
-    async def digest(self, path: RemotePath, kind: Kind) -> Found | None:
-        """What stands at a path, with the digest of a file's content reread (b"" if the driver cannot). None: nothing,
-        or something of another kind."""
+    async def digest(
+        self, path: RemotePath, kind: Kind, *, algorithm: str | None = None, by_reading: bool = False
+    ) -> Found | None:
+        """What stands at a path, with the digest of a file's content as the service has it now. None: nothing, or
+        something of another kind.
+
+        `by_reading`: all of it is read where the driver cannot tell its digest, or not by `algorithm`, if one is named;
+        else the digest is then b"", or of another algorithm.
+        """
+        wanted = algorithm if algorithm is not None else self.driver.manifest.digest
 
         async def look(handlers: Handlers) -> Found | None:
             found: Found | None = await handlers.look("stat", path)
             if found is None or found.kind is not kind:
                 return None
-            if kind is Kind.FILE and handlers.has("digest"):
+            if kind is Kind.FILE:
                 try:
-                    digest = await handlers.look("digest", path)
+                    digest = await digest_there(handlers, handlers.look, path, found, wanted, by_reading=by_reading)
                 except (Gone, Conflict):
                     return None
                 found = replace(found, state=replace(found.state, digest=digest))
@@ -119,7 +127,7 @@ class Sight:
         file: FileId | None = None,
         size: int = 0,
     ) -> bytes:
-        """Write a whole file into the empty `fd`; its blake3 digest if that was computed on the way, else b"".
+        """Write a whole file into the empty `fd`; its digest if that was computed on the way, else b"".
 
         `tick` gets the bytes written so far, in a thread; what it raises ends the fetch, and is raised here. `file` and
         `size`, in bytes, are for `transfers` only. Raises Gone; Conflict if it is not that rev, or changed meanwhile;

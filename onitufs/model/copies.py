@@ -23,7 +23,7 @@ class RemoteState:
 
     rev: str
     remote_id: str = ""
-    digest: bytes = b""  # blake3 of the content, b"" where unknown; empty for directories
+    digest: bytes = b""  # of the content, see digests.py; b"" where unknown, and for directories
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ import enum
 from dataclasses import dataclass
 
 from onitufs.model.copies import Copy, Found
+from onitufs.model.digests import comparable
 from onitufs.model.files import Kind
 from onitufs.model.ids import GenerationId
 
@@ -16,7 +17,7 @@ class Standing:
     """A file of the mount, as one that was seen on an entry meets it.
 
     `at_home`: it has, in the mount, the name at which its Copy on this entry stands. `quiet`: no program has it open
-    for writing, so all that was written to it is in `generation`. `digest`: blake3 of that, b"" if not known.
+    for writing, so all that was written to it is in `generation`. `digest`: of that, b"" if not known.
     """
 
     alive: bool
@@ -36,7 +37,7 @@ class Meaning(enum.Enum):
     SAME = enum.auto()
     """The bytes we know, with another rev, time or mode: note those."""
     DIGEST = enum.auto()
-    """Only its digest can tell: ask again with that."""
+    """Only both digests can tell, of one algorithm: ask again with those."""
     CURRENT = enum.auto()
     """Others made it what the file is here, too: it is a Copy of the newest generation."""
     EDITED = enum.auto()
@@ -57,7 +58,7 @@ class Meeting(enum.Enum):
     JOIN = enum.auto()
     """It is what the mount has: note it as a Copy."""
     DIGEST = enum.auto()
-    """Only both digests can tell: ask again with those."""
+    """As above."""
     APART = enum.auto()
     """The mount has something else of that name: show it beside, under a name of its own."""
     WAIT = enum.auto()
@@ -76,7 +77,11 @@ class Loss(enum.Enum):
 
 
 def judge(copy: Copy, found: Found, file: Standing, digest: bytes | None = None) -> Meaning:
-    """An object that stands where `copy` is known. `digest`: of its content, b"" if none can be had; None: unasked."""
+    """An object that stands where `copy` is known.
+
+    `digest`: of its content, b"" if none can be had; None: nobody asked, and what came with `found` is what is known.
+    The second time, `file.digest` is of its algorithm, or b"" if it cannot be had.
+    """
     if found.kind is not copy.kind:
         return Meaning.ANOTHER
     if found.state.rev == copy.rev:
@@ -85,16 +90,18 @@ def judge(copy: Copy, found: Found, file: Standing, digest: bytes | None = None)
         return Meaning.SAME  # another one of that name is the same place, too: what is in it is told by name
     if found.kind is Kind.SYMLINK:
         return _judge_link(copy, found, file)
+    told = found.state.digest if digest is None else digest
     if copy.digest and found.size == copy.size:
-        if digest is None:
-            return Meaning.DIGEST
-        if digest == copy.digest:
+        if told == copy.digest:
             return Meaning.SAME
-    if file.alive and file.generation and file.quiet and file.digest and found.size == file.size:
-        if digest is None:
+        if digest is None and not comparable(told, copy.digest):
             return Meaning.DIGEST
-        if digest == file.digest:
+    worth = file.digest or copy.generation != file.generation  # it may be the same change on both sides
+    if file.alive and file.generation and file.quiet and found.size == file.size and worth:
+        if told and told == file.digest:
             return Meaning.CURRENT
+        if digest is None and not comparable(told, file.digest):
+            return Meaning.DIGEST
     return _changed(copy, file)
 
 
@@ -112,7 +119,7 @@ def _changed(copy: Copy, file: Standing) -> Meaning:
 
 
 def meet(found: Found, there: Standing | None, digest: bytes | None = None) -> Meeting:
-    """An object of which no Copy is known; `there`: what the mount has under its name."""
+    """An object of which no Copy is known; `there`: what the mount has under its name. `digest`: as for judge."""
     if there is None:
         return Meeting.NEW
     if there.kind is not found.kind:
@@ -127,9 +134,10 @@ def meet(found: Found, there: Standing | None, digest: bytes | None = None) -> M
         return Meeting.APART
     if found.size == 0:
         return Meeting.JOIN
-    if digest is None:
+    told = found.state.digest if digest is None else digest
+    if digest is None and not comparable(told, there.digest):
         return Meeting.DIGEST
-    return Meeting.JOIN if digest and digest == there.digest else Meeting.APART
+    return Meeting.JOIN if told and told == there.digest else Meeting.APART
 
 
 def lose(copy: Copy, file: Standing) -> Loss:

@@ -75,6 +75,8 @@ def test_a_secret_is_never_repeated():
         ({"abilities": ["flies"]}, "flies"),
         ({"options": {"x": {"type": "duration", "help": "h", "words": "auto"}}}, "options.x.words"),
         ({"extra": 1}, "extra"),
+        ({"digest": "crc32"}, "digest"),
+        ({"digest": ["blake3"]}, "digest"),
         ({"options": []}, "options"),
         ({"options": {"a": {"type": "color", "help": "h"}}}, "options.a.type"),
         ({"options": {"a": {"type": "size", "help": "h", "default": "1,5 GB"}}}, "options.a.default"),

@@ -144,3 +144,35 @@ def test_a_deletion_is_taken_over_only_where_nothing_was_changed(change: dict[st
 
 def test_old_bytes_that_nobody_wants_are_no_deletion() -> None:
     assert lose(replace(COPY, generation=GenerationId(0)), replace(FILE, generation=GenerationId(0))) is Loss.FORGET
+
+
+ALIKE, UNLIKE = b"dropbox:" + b"1" * 32, b"dropbox:" + b"2" * 32
+
+
+def test_a_digest_that_comes_with_the_object_is_used() -> None:
+    told = replace(found(), state=replace(found().state, digest=b"one"))
+    other = replace(found(), state=replace(found().state, digest=b"else"))
+    assert judge(COPY, told, FILE) is Meaning.SAME
+    assert judge(COPY, other, FILE) is Meaning.EDITED
+    assert judge(COPY, told, replace(FILE, generation=GenerationId(12), digest=b"two")) is Meaning.SAME
+    assert meet(told, FILE) is Meeting.JOIN
+    assert meet(other, FILE) is Meeting.APART
+
+
+def test_digests_of_two_kinds_are_not_compared() -> None:
+    told = replace(found(), state=replace(found().state, digest=ALIKE))
+    assert judge(COPY, told, FILE) is Meaning.DIGEST
+    assert judge(replace(COPY, digest=ALIKE), told, FILE) is Meaning.SAME
+    assert judge(COPY, told, replace(FILE, digest=ALIKE), ALIKE) is Meaning.CURRENT
+    assert judge(replace(COPY, digest=UNLIKE), told, FILE, ALIKE) is Meaning.EDITED
+    assert meet(told, FILE) is Meeting.DIGEST
+    assert meet(told, replace(FILE, digest=ALIKE), ALIKE) is Meeting.JOIN
+    assert meet(told, replace(FILE, digest=UNLIKE), ALIKE) is Meeting.APART
+    assert meet(told, replace(FILE, digest=b""), ALIKE) is Meeting.APART
+
+
+def test_the_same_change_on_both_sides_is_seen_where_ours_is_not_known_yet() -> None:
+    unread = replace(NEWER, digest=b"")
+    assert judge(COPY, found(size=6), unread) is Meaning.DIGEST
+    assert judge(COPY, found(size=6), replace(unread, digest=b"two"), b"two") is Meaning.CURRENT
+    assert judge(COPY, found(size=6), unread, b"two") is Meaning.APART

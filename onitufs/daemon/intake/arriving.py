@@ -12,11 +12,11 @@ import trio
 
 from onitufs.drivers.handlers import RemotePath
 from onitufs.model.copies import Copy, Found, Place
-from onitufs.model.digests import digest_of
+from onitufs.model.digests import algorithm_of, comparable, digest_of
 from onitufs.model.errors import DriverError, FileError, Stale
 from onitufs.model.files import Inode, Kind
 from onitufs.model.ids import FileId, GenerationId, InodeNumber
-from onitufs.referee.sightings import Meaning, Meeting, judge, meet
+from onitufs.referee.sightings import Meaning, Meeting, Standing, judge, meet
 from onitufs.volume.tree import Changes
 
 from .outside import Outside
@@ -93,14 +93,18 @@ class Arriving:
         standing = self._outside.standing(copy.file, copy)
         meaning = judge(copy, found, standing)
         if meaning is Meaning.DIGEST:
-            reread: Found | None = await self._outside.plug.digest(path, Kind.FILE)
+            reread: Found | None = await self._outside.plug.digest(path, Kind.FILE, by_reading=True)
+            ours = None
+            if reread is not None and _may_be_equal(copy, standing, reread):
+                ours = await self._digest_here(copy.file, reread.state.digest)
             changed = self._is_outdated(path, place, epoch) or self._placements.at(self._entry, place) != copy
             if reread is None or changed:
                 self._look_again(path)
                 return
             found = replace(found, size=reread.size, mtime_ns=reread.mtime_ns, state=reread.state)
             standing = self._outside.standing(copy.file, copy)
-            meaning = judge(copy, found, standing, reread.state.digest)
+            known = ours[1] if ours is not None and ours[0] == standing.generation else b""
+            meaning = judge(copy, found, replace(standing, digest=known), reread.state.digest)
         match meaning:
             case Meaning.NOTHING:
                 pass
@@ -201,8 +205,8 @@ class Arriving:
             return
         meeting = meet(found, standing)
         if meeting is Meeting.DIGEST and there is not None:
-            reread: Found | None = await outside.plug.digest(path, Kind.FILE)
-            ours = await self._digest_here(there.file)
+            reread: Found | None = await outside.plug.digest(path, Kind.FILE, by_reading=True)
+            ours = await self._digest_here(there.file, reread.state.digest) if reread is not None else None
             if reread is None or ours is None or self._is_outdated(path, place, epoch):
                 self._look_again(path)
                 return
@@ -255,42 +259,49 @@ class Arriving:
         self._note(replace(was, place=place))
         return True
 
-    async def _digest_here(self, file: FileId) -> tuple[GenerationId, bytes] | None:
-        """A file's generation, and the digest of that; None if it cannot be had now."""
+    async def _digest_here(self, file: FileId, like: bytes) -> tuple[GenerationId, bytes] | None:
+        """A file's generation, and the digest of that, of the same algorithm as `like`; None if it cannot be had now.
+        If `like` says nothing, neither does the digest."""
         outside, volume = self._outside, self._volume
         name = volume.name(file)
         if name is None or not name.alive:
             return None
         inode = volume.peek(name.inode)
         generation = inode.generation
-        known = outside.known_digest(file, inode)
+        if not like:
+            return generation, b""
+        algorithm = algorithm_of(like)
+        known = outside.known_digest(file, inode, algorithm)
         if known:
             return generation, known
         if inode.absent:
-            return await self._digest_elsewhere(file, inode)
+            return await self._digest_elsewhere(file, inode, algorithm)
         try:
             source = volume.source(file, generation)
         except (Stale, OSError):
             return None
         try:
-            digest = await trio.to_thread.run_sync(digest_of, source.read, limiter=self._hashing)
+            digest = await trio.to_thread.run_sync(digest_of, source.read, algorithm, limiter=self._hashing)
         except (Stale, OSError):
             return None
         finally:
             source.close()
         return generation, digest
 
-    async def _digest_elsewhere(self, file: FileId, inode: Inode) -> tuple[GenerationId, bytes] | None:
+    async def _digest_elsewhere(self, file: FileId, inode: Inode, algorithm: str) -> tuple[GenerationId, bytes] | None:
         generation = inode.generation
         for entry, copy in self._placements.of(file).items():
             plug = self._outside.placing.plugs.get(entry)
             if plug is None or copy.generation != generation:
                 continue
             try:
-                found = await plug.digest(self._placements.path(entry, copy.place), Kind.FILE)
+                path = self._placements.path(entry, copy.place)
+                found = await plug.digest(path, Kind.FILE, algorithm=algorithm, by_reading=True)
             except DriverError:
                 continue
-            if found is not None and found.state.rev == copy.rev and found.state.digest:
+            if found is None or found.state.rev != copy.rev or not found.state.digest:
+                continue
+            if algorithm_of(found.state.digest) == algorithm:
                 return generation, found.state.digest
         return None
 
@@ -368,3 +379,10 @@ class Arriving:
         if name is not None:
             self._outside.tell_kernel(name.parent, name.name)
         self._outside.placing.copy_changed(file)
+
+
+def _may_be_equal(copy: Copy, standing: Standing, reread: Found) -> bool:
+    """Whether the object may hold what the file holds here, though that is not what its Copy says."""
+    if not standing.alive or not standing.quiet or standing.size != reread.size:
+        return False
+    return copy.generation != standing.generation or not comparable(copy.digest, reread.state.digest)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from onitufs.drivers.handlers import PRIVATE, RemotePath
 from onitufs.drivers.plug import Plug
 from onitufs.model.copies import Copy, Place
+from onitufs.model.digests import algorithm_of
 from onitufs.model.errors import Gone
 from onitufs.model.files import Inode, Kind
 from onitufs.model.ids import ROOT_FILE, EntryName, FileId, InodeNumber
@@ -96,17 +97,17 @@ class Outside:
             generation=inode.generation,
             size=inode.sealed_size if name.kind is Kind.FILE else 0,
             target=inode.target,
-            digest=self.known_digest(file, inode),
+            digest=self.known_digest(file, inode, self.plug.driver.manifest.digest) or self.known_digest(file, inode),
             at_home=copy is None or copy.place == self.placing.facts.wanted_place(file),
             quiet=name.kind is not Kind.FILE or self.volume.is_quiet(file),
         )
 
-    def known_digest(self, file: FileId, inode: Inode) -> bytes:
-        """The digest of a file's generation, if some entry told it; b"" else."""
+    def known_digest(self, file: FileId, inode: Inode, algorithm: str = "") -> bytes:
+        """A digest of a file's generation, of `algorithm` if that is given, if some entry told it; b"" else."""
         if inode.kind is not Kind.FILE or not inode.generation:
             return b""
         digests = (copy.digest for copy in self.placements.of(file).values() if copy.generation == inode.generation)
-        return next((digest for digest in digests if digest), b"")
+        return next((d for d in digests if d and algorithm in ("", algorithm_of(d))), b"")
 
 
 def _touches(order: Order, place: Place) -> bool:

@@ -1,0 +1,73 @@
+"""A call, and what handlers share."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import trio
+from dropbox import files
+
+from ..accounts import Account
+from ..errors import BadRequest, Refused
+from ..service import Service
+from ..tree import Node
+
+
+@dataclass(frozen=True)
+class Call:
+    """`account` is None on routes without a token, and only there."""
+
+    service: Service
+    caller: Account | None
+    token: str
+    route: Any
+    arg: Any
+    body: bytes
+    headers: dict[str, str]
+
+    @property
+    def account(self) -> Account:
+        assert self.caller is not None
+        return self.caller
+
+    def path(self, written: str) -> str:
+        """A path without its namespace: of those, callers have the one of their account."""
+        if written == "/":
+            raise BadRequest(
+                "Error in call to API function: request body: path: "
+                'Specify the root folder as an empty string rather than as "/".'
+            )
+        if written.startswith("ns:"):
+            namespace, _, rest = written[3:].partition("/")
+            if namespace != self.account.namespace:
+                return "/" + "\0" + namespace  # nothing is there, and nothing can be put there
+            return f"/{rest}" if rest else ""
+        return written
+
+    @asynccontextmanager
+    async def namespace(self, busy: Any) -> AsyncIterator[None]:
+        """Hold the account's namespace for a write; raises Refused(busy) when another call holds it."""
+        lock, settings = self.account.namespace_lock, self.service.settings
+        if lock.locked() and not settings.commits_together:
+            raise Refused(busy)
+        async with lock:
+            await trio.sleep(settings.commit_hold_s)
+            try:
+                yield
+            finally:
+                self.service.bell.ring()
+
+    def metadata(self, node: Node) -> files.Metadata:
+        return node.metadata()
+
+
+@dataclass(frozen=True)
+class Download:
+    metadata: files.Metadata
+    body: bytes
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+Handler = Callable[[Call], Awaitable[Any]]

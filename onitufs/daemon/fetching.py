@@ -4,6 +4,7 @@ Each block and each whole file is fetched once, however many wait for it, and go
 than the bounds say. What has come as a whole is given to the volume, which records it.
 """
 
+import contextlib
 import errno
 import logging
 import os
@@ -16,10 +17,10 @@ import trio
 from onitufs.content.partial import BLOCK_BYTES, Partial
 from onitufs.drivers.handlers import RemotePath
 from onitufs.drivers.plug import Plug
-from onitufs.model.copies import Copy
+from onitufs.model.copies import Copy, Found
 from onitufs.model.digests import algorithm_of, comparable, digest_of
-from onitufs.model.errors import Conflict, OnituError, ServiceError
-from onitufs.model.files import Inode
+from onitufs.model.errors import Conflict, Gone, OnituError, ServiceError
+from onitufs.model.files import Inode, Kind
 from onitufs.model.ids import GenerationId, InodeNumber
 from onitufs.volume import Volume
 
@@ -30,6 +31,7 @@ STALL_S = 10.0  # who gives nothing for so long is not waited for
 BOUND_S = 30.0  # for a block
 AHEAD_READS = 4  # blocks that are read ahead at one time, of all files
 WHOLE_READS = 4  # blocks of one file that is fetched whole
+VERIFY_S = 2.0  # what open() gives an entry to say whether it still has the bytes
 SWEEP_S = 10.0
 IDLE_S = 600.0  # what was half fetched is kept so long after the last read
 MOST_PARTIAL = 200  # files half fetched that nobody reads at the moment
@@ -50,6 +52,10 @@ class _Under:
         await self.done.wait()
         if self.trouble is not None:
             raise _again(self.trouble)
+
+
+class _Unanswered(Exception):
+    """An entry has not said in time whether it still has what it had: no reason to think that it has not."""
 
 
 class _Whole(_Under):
@@ -85,6 +91,7 @@ class Fetcher:
         self._bound_s = bound_s
         self._fetches: dict[InodeNumber, _Fetch] = {}
         self._wholes: dict[InodeNumber, _Whole] = {}
+        self._looks: dict[InodeNumber, _Under] = {}
         self._ahead = trio.CapacityLimiter(AHEAD_READS)
         self._nursery: trio.Nursery | None = None
 
@@ -134,6 +141,37 @@ class Fetcher:
             return await self._read(plug, path, copy, 0, min(length, inode.size))
 
         return await self.holders.ask(_wanted(inode), read) if inode.size else b""
+
+    async def verify(self, number: InodeNumber) -> None:
+        """See Far.verify. Waits for an answer for VERIFY_S at most; for a change to be taken over, as Holders.ask."""
+        look = self._looks.get(number)
+        if look is None:
+            inode = self._volume.peek(number)
+            if not inode.absent or not self.holders.can_answer(_wanted(inode)):
+                return
+            look = self._looks[number] = _Under()
+            self._start(self._look, inode, look)
+        try:
+            await look.wait()
+        except (ServiceError, trio.TooSlowError):
+            return
+
+    async def _look(self, inode: Inode, look: _Under) -> None:
+        async def at(plug: Plug, path: RemotePath, copy: Copy) -> None:
+            found: Found | None = None
+            with trio.move_on_after(VERIFY_S) as scope:
+                found = await plug.look(path)
+            if scope.cancelled_caught:
+                raise _Unanswered
+            if found is None:
+                raise Gone(f"nothing is there any more for inode {inode.number}")
+            if found.kind is not Kind.FILE or found.state.rev != copy.rev:
+                raise Conflict(f"it has rev {found.state.rev}, not {copy.rev}")
+
+        with _telling(look), contextlib.suppress(_Unanswered):
+            await self.holders.ask(_wanted(inode), at)
+        del self._looks[inode.number]
+        look.done.set()
 
     async def fetch_all(self, number: InodeNumber) -> None:
         """See Far.fetch_all. If all who wait are cancelled, so is the fetch."""

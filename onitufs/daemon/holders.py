@@ -1,7 +1,8 @@
 """Which entries to ask for bytes that are not here, in which order, and what is known of those that did not answer."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,7 +19,8 @@ from onitufs.volume.placements import Placements
 T = TypeVar("T")
 
 CONNECT_S = 5.0  # what an entry gets that was only just started
-CHANGED_S = 10.0  # how long an entry is not asked again for what was not what we knew
+CHANGED_S = 10.0
+"""How long an entry is not asked again for what was not what we knew; and waited for whoever looks at it now."""
 SILENT_S = 60.0  # for so long a file is not waited for again on an entry that let a read of it time out
 PAUSES_S = (0.3, 1.0)  # before everybody is asked once more
 _REMEMBERED = 10_000
@@ -37,6 +39,14 @@ class Wanted:
     generation: GenerationId
 
 
+@dataclass(frozen=True, slots=True)
+class _Changed:
+    """A Copy whose object is not what we knew."""
+
+    until_s: float  # trio's clock: that long it is taken to be so
+    looked_at: bool
+
+
 @dataclass(slots=True)
 class _Round:
     """What came of asking everybody."""
@@ -49,22 +59,27 @@ class _Round:
 
 
 class Holders:
-    """The entries whose Copies are of the wanted generation. `suspect` is told of a Copy whose object is not what we
-    knew: somebody should look at that place. It is not asked again for a while."""
+    """The entries whose Copies are of the wanted generation.
+
+    `suspect` is told of a Copy whose object is not what we knew; it says whether somebody looks at that place now, and
+    corrects the Copy. That is waited for, and the Copy is not asked again meanwhile.
+    """
 
     def __init__(
         self,
         placements: Placements,
         plugs: Callable[[], Mapping[EntryName, Plug]],
-        suspect: Callable[[Copy], None] = lambda copy: None,
+        suspect: Callable[[Copy], bool] = lambda copy: False,
     ) -> None:
-        self.suspect = suspect
+        self._suspect = suspect
         self._placements = placements
+        self._placements.written = self._written
         self._plugs = plugs
         self._speed: dict[EntryName, float] = {}  # bytes a second
         self._answered_s: dict[EntryName, float] = {}
         self._silent_s: dict[tuple[FileId, EntryName], float] = {}
-        self._changed_s: dict[Copy, float] = {}
+        self._changed: dict[Copy, _Changed] = {}
+        self._waiting: dict[FileId, list[trio.Event]] = {}  # for another Copy of the file
 
     def of(self, wanted: Wanted) -> list[Copy]:
         """The Copies to ask, best first: entries that are up, then by their driver's velocity, then as measured."""
@@ -81,6 +96,11 @@ class Holders:
 
         return sorted(found, key=rank)
 
+    def can_answer(self, wanted: Wanted) -> bool:
+        """Whether any entry that should have it is connected."""
+        plugs = self._plugs()
+        return any(plugs[copy.entry].is_connected for copy in self.of(wanted))
+
     def measured(self, entry: EntryName, size: int, took_s: float) -> None:
         """An entry has given so many bytes in that time."""
         speed = size / max(took_s, 1e-3)
@@ -92,40 +112,74 @@ class Holders:
         """The object of a Copy is not what we knew."""
         if self._is_changed(copy):
             return
-        if len(self._changed_s) >= _REMEMBERED:
-            self._changed_s.pop(next(iter(self._changed_s)))
-        self._changed_s[copy] = trio.current_time()
+        while len(self._changed) >= _REMEMBERED:
+            self._changed.pop(next(iter(self._changed)))
         log.warning("what an entry holds is not what was known", extra={"entry": copy.entry, "file": copy.file})
-        self.suspect(copy)
+        self._changed[copy] = _Changed(trio.current_time() + CHANGED_S, self._suspect(copy))
 
     def _is_changed(self, copy: Copy) -> bool:
         """Whether it was not what we knew, lately: who looks there corrects the Copy, if it was not only on its way."""
-        return trio.current_time() - self._changed_s.get(copy, -CHANGED_S) < CHANGED_S
+        changed = self._changed.get(copy)
+        return changed is not None and trio.current_time() < changed.until_s
+
+    def _written(self, file: FileId) -> None:
+        for event in self._waiting.get(file, ()):
+            event.set()
+
+    @contextmanager
+    def _another_copy(self, wanted: Wanted) -> Iterator[trio.Event]:
+        """Set once there is another Copy of it, or one less, than when this was entered."""
+        event = trio.Event()
+        for file in wanted.files:
+            self._waiting.setdefault(file, []).append(event)
+        try:
+            yield event
+        finally:
+            for file in wanted.files:
+                self._waiting[file].remove(event)
+                if not self._waiting[file]:
+                    del self._waiting[file]
 
     async def ask(self, wanted: Wanted, call: Call[T]) -> T:
         """What the first holder answers that answers; each gets a few chances. Whatever `call` raises else passes.
 
         Raises ServiceError if none is up, trio.TooSlowError if one did not answer in time (and at once, if it did not
-        lately), Stale if none has the bytes any more.
+        lately), Stale if none has the bytes any more. Before that, whoever looks at what is there instead gets the time
+        to take it over.
         """
         doubted: dict[Copy, RemotePath | None] = {}
-        for pause_s in (*PAUSES_S, None):
+        pauses, patient = list(PAUSES_S), True
+        while True:
             round_ = _Round()
-            for copy in self.of(wanted):
-                try:
-                    return await self._try(round_, doubted, copy, call)
-                except DriverError as error:
-                    round_.error = error
-                except trio.TooSlowError:
-                    round_.silent += 1
-            if pause_s is None or not (round_.up or round_.moved):
-                break
-            await trio.sleep(pause_s)
+            with self._another_copy(wanted) as another:
+                for copy in self.of(wanted):
+                    try:
+                        return await self._try(round_, doubted, copy, call)
+                    except DriverError as error:
+                        round_.error = error
+                    except trio.TooSlowError:
+                        round_.silent += 1
+                until_s = self._looked_at_until_s(wanted) if patient else None
+                looked_at = until_s is not None
+                if until_s is None and pauses and (round_.up or round_.moved):
+                    until_s = trio.current_time() + pauses.pop(0)
+                if until_s is None:
+                    break
+                with trio.move_on_at(until_s) as waiting:
+                    await another.wait()
+                patient = not (looked_at and waiting.cancelled_caught)
         if round_.silent:
             raise trio.TooSlowError
         if round_.error is None or not round_.asked:
             raise self._nobody(wanted)
         raise ServiceError(str(round_.error))
+
+    def _looked_at_until_s(self, wanted: Wanted) -> float | None:
+        """If somebody looks at what stands in the place of these bytes: how long that is waited for."""
+        known = (copy for file in wanted.files for copy in self._placements.of(file).values())
+        ours = (self._changed.get(copy) for copy in known if copy.generation == wanted.generation)
+        ends = [changed.until_s for changed in ours if changed is not None and changed.looked_at]
+        return max((end for end in ends if end > trio.current_time()), default=None)
 
     def _nobody(self, wanted: Wanted) -> DriverError:
         known = (copy for file in wanted.files for copy in self._placements.of(file).values())
@@ -149,11 +203,13 @@ class Holders:
         round_.asked += 1
         try:
             path = self._placements.path(copy.entry, copy.place)
-            answer = await call(plug, path, copy)
+            return await call(plug, path, copy)
         except (Gone, Conflict):
             # An order may be moving it just now. If its Copy says the same when it is asked again, it is really so.
             round_.moved += 1
-            if copy in doubted and doubted[copy] == path:
+            if copy not in doubted:
+                self._suspect(copy)
+            elif doubted[copy] == path:
                 self.changed(copy)
             doubted[copy] = path
             raise
@@ -166,5 +222,3 @@ class Holders:
         except DriverError:
             round_.up += plug.health.state == "up"
             raise
-        self._answered_s[copy.entry] = trio.current_time()
-        return answer

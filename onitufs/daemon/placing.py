@@ -214,8 +214,8 @@ class Placing:
                 self.ask(directory)
         self._moved_on()
 
-    def _suspected(self, copy: Copy) -> None:
-        self.suspect(copy)
+    def _suspected(self, copy: Copy) -> bool:
+        return self.suspect(copy)
 
     def _correct_soon(self, copy: Copy) -> None:
         """What an order was to move or remove is gone, or somebody else's by now."""

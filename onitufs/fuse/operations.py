@@ -21,8 +21,6 @@ from .directories import Directories
 from .errnos import answering, unanswered
 from .inodes import Lookups, absent, attributes_as
 
-SMALL_BYTES = 1 << 20
-"""Up to so much is fetched whole by open(), and then read through the kernel's cache like any other file."""
 _NAME_MAX = 255
 _ABSENT = absent()
 _RENAME_FLAGS = pyfuse3.RENAME_EXCHANGE | pyfuse3.RENAME_NOREPLACE
@@ -198,25 +196,23 @@ class Operations(pyfuse3.Operations):
         if volume.is_overtaken(number):
             raise errors.NoInode("other bytes have this name now")  # the kernel looks it up again
         handle = volume.open(number, write=write, truncate=truncate)
-        if not volume.is_here(handle) and not await self._fetched_if_small(handle):
-            if write:
-                volume.far.want(number)
-            # Readahead of bytes that may be long in coming would use up the kernel's few background requests.
-            return FileInfo(fh=handle, direct_io=True, keep_cache=False)
+        if not volume.is_here(handle):
+            await self._brought(handle)
+            if not volume.is_here(handle):
+                if write:
+                    volume.far.want(number)
+                # Readahead of bytes that may be long in coming would use up the kernel's few background requests.
+                return FileInfo(fh=handle, direct_io=True, keep_cache=False)
         # An inode's bytes change through the kernel only; a remote edit has a new inode.
         return FileInfo(fh=handle, direct_io=volume.handles[handle].through, keep_cache=True)
 
-    async def _fetched_if_small(self, handle: Handle) -> bool:
-        """Of a file whose bytes are absent: bring them, if they are few. Raises as Far.fetch_all; then it is closed."""
-        inode = self.volume.handles[handle].file.inode
-        if inode.size > SMALL_BYTES:
-            return False
+    async def _brought(self, handle: Handle) -> None:
+        """Volume.bring_to_open; what that raises closes the handle."""
         try:
-            await self.volume.far.fetch_all(inode.number)
+            await self.volume.bring_to_open(self.volume.handles[handle].file.inode.number)
         except BaseException:
             self.volume.release(handle, seal=False)
             raise
-        return self.volume.is_here(handle)
 
     @answering
     async def read(self, fh: int, off: int, size: int) -> bytes:

@@ -9,18 +9,22 @@ import errno
 import os
 from typing import Protocol
 
+import trio
+
 from onitufs.catalog import keys
 from onitufs.catalog.records import pack_value
 from onitufs.content.files import ContentStore
 from onitufs.content.usage import cost
-from onitufs.model.errors import NoInode, ServiceError
+from onitufs.model.errors import DriverError, NoInode, NoSpace, ServiceError, Stale
 from onitufs.model.files import Inode
-from onitufs.model.ids import ContentId, GenerationId, InodeNumber, Seq
+from onitufs.model.ids import ContentId, FileId, GenerationId, InodeNumber, Seq
 
 from .arrivals import Arrivals
 from .opened import OpenFile
 from .tree import Changes
 
+SMALL_BYTES = 1 << 20
+"""Up to so much is fetched whole by open(), and then read through the kernel's cache like any other file."""
 UNDURABLE_BYTES = 64 << 20  # so much waits for a barrier at most (D5): another file's fsync waits for it as well
 _NEWEST = keys.meta("newest fetched")
 
@@ -40,6 +44,10 @@ class Far(Protocol):
         """Return when a file is here as a whole."""
         ...
 
+    async def verify(self, number: InodeNumber) -> None:
+        """Raise Stale if an entry says that it has the bytes of an absent file no more; nothing else is waited for."""
+        ...
+
     def want(self, number: InodeNumber) -> None:
         """Begin to fetch the whole file; nobody waits."""
         ...
@@ -53,6 +61,9 @@ class Nowhere:
 
     async def fetch_all(self, number: InodeNumber) -> None:
         raise ServiceError(f"the bytes of inode {number} are not here")
+
+    async def verify(self, number: InodeNumber) -> None:
+        return
 
     def want(self, number: InodeNumber) -> None:
         return
@@ -71,6 +82,53 @@ class Absence(Arrivals):
     async def _bring(self, inode: Inode) -> None:
         while inode.absent:
             await self.far.fetch_all(inode.number)
+
+    async def bring_to_open(self, number: InodeNumber) -> None:
+        """What open() waits for: a small absent file is here then, a large one was not changed on its entries.
+
+        If others have changed it there, or removed it, that is waited for until it is so in the mount, too: NoInode.
+        Whatever has its name then is ready to be opened, since the kernel asks but once more. Raises as Far.
+        """
+        inode = self.peek(number)
+        files = inode.files
+        try:
+            await self._bring_or_verify(inode)
+        except Stale:
+            while newer := self._newer(files, number):
+                number = newer.number
+                try:
+                    await self._bring_or_verify(newer)
+                except Stale:
+                    continue
+                except (DriverError, NoSpace, OSError, trio.TooSlowError):
+                    pass  # its own open will say so
+                break
+            else:
+                if self._has_name(number):
+                    raise
+            raise NoInode(f"inode {inode.number} has other bytes now, or none") from None
+
+    async def _bring_or_verify(self, inode: Inode) -> None:
+        if not inode.absent:
+            return
+        if inode.size <= SMALL_BYTES:
+            await self.far.fetch_all(inode.number)
+        else:
+            await self.far.verify(inode.number)
+
+    def _newer(self, files: tuple[FileId, ...], number: InodeNumber) -> Inode | None:
+        """The inode that has one of these names now, if that is not inode `number`."""
+        for file in files:
+            name = self.name(file)
+            if name is not None and name.alive and name.inode != number:
+                return self.peek(name.inode)
+        return None
+
+    def _has_name(self, number: InodeNumber) -> bool:
+        try:
+            return self.peek(number).nlink > 0
+        except NoInode:
+            return False
 
     def begin_fetch(self) -> tuple[ContentId, int]:
         """A new content file that no inode has yet, and its descriptor. End it by `arrived` or `abandon`.

@@ -1,6 +1,6 @@
 """Copies: what each entry is known to hold, and what stands where on it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from onitufs.catalog import keys
 from onitufs.catalog.records import pack_copy, unpack_copy
@@ -13,10 +13,15 @@ from .tree import Changes
 
 
 class Placements:
-    """The Copies in a Catalog, by file and by place on an entry. Plain calls; nothing waits."""
+    """The Copies in a Catalog, by file and by place on an entry. Plain calls; nothing waits.
+
+    `written` is told of each file of which a Copy is about to be committed as another one, or gone; whoever it wakes
+    finds that done.
+    """
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        self.written: Callable[[FileId], None] = lambda file: None
 
     def of(self, file: FileId) -> dict[EntryName, Copy]:
         """A file's Copies by entry, also on entries that the setup no longer names."""
@@ -81,6 +86,7 @@ class Placements:
         """Add to `changes` that some Copies are gone and that others are now as given, by file and by place."""
         put = list(put)
         for copy in [*removed, *(old for new in put if (old := self.get(new.file, new.entry)) is not None)]:
+            self.written(copy.file)
             place = keys.remote(copy.entry, copy.place.parent, copy.place.name)
             here = self._catalog.get(place)
             if here is not None and keys.number(here, 0) == copy.file:

@@ -175,20 +175,23 @@ def test_another_entry_goes_on_where_one_left(new_onitu: Maker) -> None:
     assert (onitu.mnt / "large").read_bytes() == LARGE
 
 
-def test_what_was_changed_on_its_only_entry_is_not_passed_for_the_file(far: Onitu) -> None:
-    for name, data in (("small", SMALL), ("large", LARGE)):
-        (far.roots["a"] / name).write_bytes(data[::-1])
-        until("what is there now is read", lambda name=name, data=data: read_or_refused(far.mnt / name) == data[::-1])
+def test_what_was_changed_on_its_only_entry_is_read_as_it_is_now(new_onitu: Maker) -> None:
+    """At once: an open waits until the change is taken over, and no program gets ESTALE."""
+    onitu = new_onitu(entries=("a",))
+    files = {f"f{n}": b"%d: " % n + SMALL for n in range(20)} | {f"large{n}": b"%d: " % n + LARGE for n in range(3)}
+    planted(onitu, files)
+    for name, data in files.items():
+        aside = onitu.roots["a"] / ".aside"
+        aside.write_bytes(data[::-1])
+        os.rename(aside, onitu.roots["a"] / name)
+        assert (onitu.mnt / name).read_bytes() == data[::-1]
 
 
-def read_or_refused(path: Path) -> bytes | None:
-    """What is in a file that others are changing: all of one state of it, or an error that says that it changed."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        if error.errno != errno.ESTALE:
-            raise
-        return None
+def test_what_was_deleted_on_its_only_entry_is_not_there(far: Onitu) -> None:
+    for name in ("small", "large"):
+        (far.roots["a"] / name).unlink()
+        with pytest.raises(FileNotFoundError):
+            (far.mnt / name).read_bytes()
 
 
 def test_killed_in_the_middle(far: Onitu) -> None:

@@ -31,9 +31,14 @@ class FarAway:
         self.services = {EntryName(name): service.get(f"{tmp_path}/{name}") for name in entries}
         self.plugs = {name: self._plug(tmp_path, name) for name in self.services}
         self.suspected: list[Copy] = []
-        self.holders = Holders(self.placements, lambda: self.plugs, self.suspected.append)
+        self.looks = False  # whether somebody looks at what is suspected
+        self.holders = Holders(self.placements, lambda: self.plugs, self._suspect)
         self.fetcher = Fetcher(self.volume, self.holders)
         self.volume.far = self.fetcher
+
+    def _suspect(self, copy: Copy) -> bool:
+        self.suspected.append(copy)
+        return self.looks
 
     def _plug(self, tmp_path: Path, name: EntryName) -> Plug:
         def nothing(*_: object) -> None:

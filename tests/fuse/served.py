@@ -134,7 +134,8 @@ class Far:
             EntryName("far"), memory.DRIVER, options, open_source=_unplaced, path_of=_unplaced, directory=_unplaced,
             report=_unplaced, identity=None, remember_identity=lambda _: None, work_dir=state / "work",
         )  # fmt: skip
-        holders = Holders(self._placements, lambda: {EntryName("far"): self._plug})
+        self._doubts, self._doubted = 0, trio.Event()
+        holders = Holders(self._placements, lambda: {EntryName("far"): self._plug}, self._suspect)
         self._fetcher = volume.far = Fetcher(volume, holders, stall_s=stall_s, bound_s=stall_s * 3)
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
@@ -144,13 +145,27 @@ class Far:
             await nursery.start(self._fetcher.run)
             task_status.started()
 
+    def _suspect(self, copy: Copy) -> bool:
+        """Somebody looks at what is there: the test, which says what becomes of it."""
+        del copy
+        self._doubts += 1
+        self._doubted.set()
+        return True
+
+    async def doubted(self) -> None:
+        """Wait until what is there was found not to be what was known; since the last time."""
+        while not self._doubts:
+            self._doubted = trio.Event()
+            await self._doubted.wait()
+        self._doubts = 0
+
     def adopt(self, parent: InodeNumber, name: bytes, data: bytes) -> int:
-        also = self._noting(name, data)
+        also = self._noting(name, data, self.service.put((name,), data).rev)
         file = self._volume.adopt(parent, name, Kind.FILE, size=len(data), mtime_ns=0, mode=0o644, also=also)
         return self._number(file)
 
-    def replace(self, file: FileId, name: bytes, data: bytes) -> int:
-        also = self._noting(name, data)
+    def replace(self, file: FileId, name: bytes, data: bytes, rev: str) -> int:
+        also = self._noting(name, data, rev)
         self._volume.replace_content(file, size=len(data), mtime_ns=0, mode=0o644, also=also)
         return self._number(file)
 
@@ -159,9 +174,19 @@ class Far:
         assert found is not None
         return found.inode
 
-    def _noting(self, name: bytes, data: bytes) -> Callable[[FileId, GenerationId], Changes]:
-        """The service has that; what is to be committed with it."""
-        rev = self.service.put((name,), data).rev
+    def touched(self, file: FileId, generation: GenerationId, name: bytes, rev: str) -> None:
+        """What is there has another rev, and the bytes that it had."""
+        data = self.service.nodes[(name,)].data
+        self._volume.catalog.commit(self._noting(name, data, rev)(file, generation))
+
+    def lost(self, file: FileId) -> None:
+        """The entry has nothing of it any more."""
+        changes: Changes = {}
+        self._placements.write(changes, removed=self._placements.of(file).values())
+        self._volume.catalog.commit(changes)
+
+    def _noting(self, name: bytes, data: bytes, rev: str) -> Callable[[FileId, GenerationId], Changes]:
+        """What is to be committed with a change: that the service has that."""
 
         def also(file: FileId, generation: GenerationId) -> Changes:
             changes: Changes = {}
@@ -207,7 +232,10 @@ class Commands:
 
     async def vanish(self, path: str, tell: bool) -> None:
         parent, name = self._at(path)
+        found = self.volume.dirent(parent, name)
         self.volume.unlink(parent, name)
+        if found is not None:
+            self.far.lost(found.file)
         if tell:
             self.mount.changed_outside(parent, name)
             await self.mount.told()
@@ -222,13 +250,43 @@ class Commands:
         self.mount.changed_outside(parent, name)
         return inode
 
-    async def edit(self, path: str, text: str, tell: bool) -> int:
-        """A file is changed on the entry, of which nobody here knows the bytes yet. Its new inode."""
+    def edit_unseen(self, path: str, text: str) -> str:
+        """A file is changed on the entry, and nobody here has noticed yet. Its rev."""
+        return self.far.service.put((os.fsencode(path),), text.encode()).rev
+
+    def delete_unseen(self, path: str) -> None:
+        """A file is deleted on the entry, and nobody here has noticed yet; `vanish` is noticing it."""
+        self.far.service.delete((os.fsencode(path),))
+
+    async def doubted(self) -> None:
+        """Wait until somebody found that the entry does not have what was known."""
+        await self.far.doubted()
+
+    def take_over(self, path: str, text: str, rev: str) -> int:
+        """What edit_unseen did is noticed: of the bytes only the size is known here. The new inode."""
         parent, name = self._at(path)
         found = self.volume.dirent(parent, name)
         assert found is not None
-        number = self.far.replace(found.file, name, text.encode())
+        return self.far.replace(found.file, name, text.encode(), rev)
+
+    def touch_unseen(self, path: str) -> None:
+        """The file on the entry gets another rev, and nobody here knows yet."""
+        name = os.fsencode(path)
+        self.far.service.edit((name,), self.far.service.nodes[(name,)].data)
+
+    def touched(self, path: str) -> None:
+        """What touch_unseen did is noticed."""
+        parent, name = self._at(path)
+        found = self.volume.dirent(parent, name)
+        assert found is not None
+        rev = self.far.service.nodes[(name,)].rev
+        self.far.touched(found.file, self.volume.peek(found.inode).generation, name, rev)
+
+    async def edit(self, path: str, text: str, tell: bool) -> int:
+        """A file is changed on the entry, of which nobody here knows the bytes yet. Its new inode."""
+        number = self.take_over(path, text, self.edit_unseen(path, text))
         if tell:
+            parent, name = self._at(path)
             self.mount.changed_outside(parent, name)
             await self.mount.told()
         return number

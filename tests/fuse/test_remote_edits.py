@@ -4,6 +4,7 @@ import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -212,3 +213,91 @@ def test_what_a_program_saves_over_a_change_from_elsewhere_is_kept_beside_it(mou
         writer.write(b"all of it")
     assert path.read_text() == "theirs"
     assert (mounted.root / "file (mine)").read_text() == "mine, all of it"
+
+
+class Opener(threading.Thread):
+    """Opens and reads a file, which may have to wait. `said`: its bytes, or the errno."""
+
+    def __init__(self, path: Path, flags: int = os.O_RDONLY) -> None:
+        super().__init__()
+        self._path, self._flags = path, flags
+        self.said: bytes | int | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            fd = os.open(self._path, self._flags)
+        except OSError as error:
+            self.said = error.errno
+            return
+        try:
+            self.said = os.read(fd, 100)
+        except OSError as error:
+            self.said = error.errno
+        finally:
+            os.close(fd)
+
+    def result(self) -> bytes | int | None:
+        self.join(30)
+        return self.said
+
+
+@pytest.mark.parametrize("times", [1, 200_000], ids=["small", "large"])
+@pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_RDWR], ids=["to read", "to write"])
+def test_opening_what_was_just_changed_there_waits_and_gets_the_new(mounted: Mounted, times: int, flags: int) -> None:
+    mounted.call("plant", path="file", text="old bytes", times=times)
+    rev = mounted.call("edit_unseen", path="file", text="new bytes")
+    opener = Opener(mounted.root / "file", flags)
+    mounted.call("doubted")
+    mounted.call("take_over", path="file", text="new bytes", rev=rev)
+    assert opener.result() == b"new bytes"
+
+
+def test_what_is_changed_again_and_again_while_a_program_opens_it(mounted: Mounted) -> None:
+    """The kernel looks a name up a second time, but not a third: what it finds then has to be here."""
+    mounted.call("plant", path="file", text="state 0", times=1)
+    rev = mounted.call("edit_unseen", path="file", text="state 1")
+    opener = Opener(mounted.root / "file")
+    for number in range(1, 6):
+        mounted.call("doubted")
+        newer = mounted.call("edit_unseen", path="file", text=f"state {number + 1}")
+        mounted.call("take_over", path="file", text=f"state {number}", rev=rev)
+        rev = newer
+    mounted.call("doubted")
+    mounted.call("take_over", path="file", text="state 6", rev=rev)
+    assert opener.result() == b"state 6"
+
+
+@pytest.mark.parametrize("times", [1, 200_000], ids=["small", "large"])
+def test_opening_what_was_just_deleted_there(mounted: Mounted, times: int) -> None:
+    mounted.call("plant", path="file", text="old bytes", times=times)
+    mounted.call("delete_unseen", path="file")
+    opener = Opener(mounted.root / "file")
+    mounted.call("doubted")
+    mounted.call("vanish", path="file", tell=False)
+    assert opener.result() == errno.ENOENT
+
+
+def test_reading_on_in_what_was_only_touched_there(mounted: Mounted) -> None:
+    """The bytes are the same, under a new rev: who reads gets the rest of them."""
+    mounted.call("plant", path="file", text="0123456789", times=600_000)
+    with open(mounted.root / "file", "rb", buffering=0) as reader:
+        assert reader.read(10) == b"0123456789"
+        mounted.call("touch_unseen", path="file")
+        got: list[bytes] = []
+        reading = threading.Thread(target=lambda: got.append(os.pread(reader.fileno(), 10, 4_000_000)))
+        reading.start()
+        mounted.call("doubted")
+        mounted.call("touched", path="file")
+        reading.join(30)
+        assert got == [b"0123456789"]
+
+
+def test_reading_on_in_what_was_changed_there_is_refused(mounted: Mounted) -> None:
+    """What is left of the old bytes is nowhere: a plain error, and no mixture."""
+    mounted.call("plant", path="file", text="0123456789", times=600_000)
+    with open(mounted.root / "file", "rb", buffering=0) as reader:
+        assert reader.read(10) == b"0123456789"
+        mounted.call("edit", path="file", text="new", tell=True)
+        fails(errno.ESTALE, lambda: os.pread(reader.fileno(), 10, 4_000_000))
+    assert (mounted.root / "file").read_bytes() == b"new"

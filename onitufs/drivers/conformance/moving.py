@@ -24,15 +24,15 @@ async def move(s: Subject) -> None:
 
 async def move_over(s: Subject) -> None:
     """What is known there goes to trash; what is not known there stays, and so does what was to be moved."""
-    a, b = await s.put((b"a",), b"one"), await s.put((b"b",), b"two")
+    a, b = await s.put((b"a",), b"one"), await s.put((b"b",), b"other")
     await expect(Conflict, s, "move_file", (b"a",), a.rev, Kind.FILE, (b"b",), None)
     await expect(Conflict, s, "move_file", (b"a",), a.rev, Kind.FILE, (b"b",), a.rev)
-    assert (s.outside.read((b"a",)), s.outside.read((b"b",))) == (b"one", b"two")
+    assert (s.outside.read((b"a",)), s.outside.read((b"b",))) == (b"one", b"other")
     await s.call("move_file", (b"a",), a.rev, Kind.FILE, (b"b",), b.rev)
     assert s.outside.names(()) == {b"b"}
     assert s.outside.read((b"b",)) == b"one"
     if (trash := s.outside.trash()) is not None:
-        assert trash == [b"two"]
+        assert trash == [b"other"]
 
 
 async def move_of_what_changed(s: Subject) -> None:

@@ -26,7 +26,8 @@ class Outside(Protocol):
         ...
 
     def write(self, path: RemotePath, data: bytes) -> None:
-        """Make or change a file. The directory above is there."""
+        """Make or change a file. The directory above is there. Where the service keeps whole seconds (`mtime_s`), each
+        content has another one: what changes within a second and keeps its size cannot be seen there."""
         ...
 
     def make_directory(self, path: RemotePath) -> None: ...
@@ -101,6 +102,10 @@ class Subject:
         self.outside = entry.outside
         self.abilities = entry.driver.manifest.abilities
         self.identity = identity
+
+    def kept_time(self, mtime_ns: int) -> int:
+        """What the service makes of a time."""
+        return mtime_ns // 10**9 * 10**9 if "mtime_s" in self.abilities else mtime_ns
 
     async def put(self, path: RemotePath, data: bytes, base: str | None = None, mode: int = 0o644) -> RemoteState:
         state: RemoteState = await self.call("upload_file", upload(path, data, base, mode), Bytes(data))

@@ -1,0 +1,213 @@
+"""What is on a server: lists, and the bytes of files, while others may change them."""
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from blake3 import blake3
+
+from onitufs.drivers.handlers import PRIVATE, Found, RemotePath
+from onitufs.model.errors import Conflict, Gone
+from onitufs.model.files import Kind, kind_of
+
+from . import packets
+from .packets import Attributes, Code, Type, text
+from .pool import Lane
+from .remote import Look, Remote, look
+from .states import found_of, is_directory, rev_of
+from .streams import receive
+from .wire import Refused, Wire
+
+_ROUNDS = 4
+"""How often a directory is read again at most, because it changed while it was read."""
+_TICK = 4 << 20
+SETTLED_S = 2
+"""What changed less long ago than this, by the server's clock, may change again and still show the same time."""
+
+Names = dict[bytes, Attributes]
+
+
+@dataclass(slots=True)
+class _Opened:
+    handle: bytes
+    names: Names = field(default_factory=dict)
+    refused: Refused | None = None
+
+
+def list_many(wire: Wire, directories: Sequence[bytes]) -> list[Names | Refused]:
+    """All names in each of the directories, or why it cannot be listed. For as many as may be open at once."""
+    asked = [wire.ask(Type.OPENDIR, text(directory)) for directory in directories]
+    opened: list[_Opened] = []
+    for number in asked:
+        try:
+            opened.append(_Opened(wire.handle(number)))
+        except Refused as exc:
+            opened.append(_Opened(b"", refused=exc))
+    left = [each for each in opened if each.refused is None]
+    while left:
+        reads = [(each, wire.ask(Type.READDIR, text(each.handle))) for each in left]
+        left = []
+        for each, number in reads:
+            try:
+                some = wire.names(number)
+            except Refused as exc:
+                each.refused = exc
+                continue
+            if some is not None:
+                each.names.update(some)
+                left.append(each)
+    for number in [wire.close_handle(each.handle) for each in opened if each.handle]:
+        wire.done(number)
+    for each in opened:
+        each.names.pop(b".", None)
+        each.names.pop(b"..", None)
+    return [each.names if each.refused is None else each.refused for each in opened]
+
+
+class Reader:
+    """Reads below one root. For any thread; blocking calls; raises DriverError."""
+
+    def __init__(self, remote: Remote, server_now_s: Callable[[], float]) -> None:
+        self._remote = remote
+        self._server_now_s = server_now_s
+
+    def stat(self, path: RemotePath) -> Found | None:
+        with self._remote.wire(Lane.NAMES, path) as wire:
+            if not path:
+                asked = wire.lstat(self._remote.path(()))
+                look(self._remote, wire)
+                return found_of(wire.attributes(asked))
+            found = look(self._remote, wire, path).there(path)
+            if found is None:
+                return None
+            return self._found(wire, path, found)
+
+    def _found(self, wire: Wire, path: RemotePath, found: Attributes) -> Found | None:
+        target = b""
+        if stat.S_ISLNK(found.mode):
+            try:
+                target = wire.name(wire.ask(Type.READLINK, text(self._remote.path(path))))
+            except Refused:
+                return None  # went away just now
+        return found_of(found, target)
+
+    def names(self, path: RemotePath) -> list[tuple[bytes, Found]]:
+        """All that stands in a directory, but for PRIVATE in the root, devices, fifos and sockets.
+
+        A name that was renamed while the directory was read may appear in no single reading of it. So it is read until
+        it did not change meanwhile; one that never rests gives all names that were there at the end.
+        """
+        remote = self._remote
+        with remote.wire(Lane.NAMES, path) as wire:
+            before = self._directory(wire, path)
+            names: Names = {}
+            for number in range(_ROUNDS):
+                remote.check_cancelled()
+                (read,) = list_many(wire, [remote.path(path)])
+                if isinstance(read, Refused):
+                    self._directory(wire, path)  # says so if it is gone
+                    raise read
+                missing = [name for name in names if name not in read]
+                names = read | self._still_there(wire, path, missing)
+                after = self._directory(wire, path)
+                settled = after.mtime_s < self._server_now_s() - SETTLED_S
+                if after.mtime_s == before.mtime_s and (settled or number > 0):
+                    break
+                before = after
+            if not path:
+                names.pop(PRIVATE, None)
+            return list(self._all_found(wire, path, names))
+
+    def _directory(self, wire: Wire, path: RemotePath) -> Attributes:
+        if not path:
+            asked = wire.lstat(self._remote.path(()))
+            look(self._remote, wire)
+            found: Attributes | None = wire.attributes(asked)
+        else:
+            found = look(self._remote, wire, path).there(path)
+        if found is None or not is_directory(found):
+            raise Gone(f"{self._remote.shown(path)} is not a directory")
+        return found
+
+    def _still_there(self, wire: Wire, path: RemotePath, names: list[bytes]) -> Names:
+        asked = [(name, wire.lstat(self._remote.path((*path, name)))) for name in names]
+        return {name: found for name, number in asked if (found := wire.found(number)) is not None}
+
+    def _all_found(self, wire: Wire, path: RemotePath, names: Names) -> Iterator[tuple[bytes, Found]]:
+        links = [name for name, found in names.items() if stat.S_ISLNK(found.mode)]
+        asked = {name: wire.ask(Type.READLINK, text(self._remote.path((*path, name)))) for name in links}
+        targets = {}
+        for name, number in asked.items():
+            try:
+                targets[name] = wire.name(number)
+            except Refused as exc:
+                if exc.code not in {Code.NO_SUCH_FILE, Code.BAD_MESSAGE}:  # it is gone, or no link any more
+                    raise
+        for name, found in names.items():
+            if kind_of(found.mode) is Kind.SPECIAL or (name in asked and name not in targets):
+                continue
+            yield name, found_of(found, targets.get(name, b""))
+
+    # -- bytes --------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _opened(self, wire: Wire, path: RemotePath, rev: str) -> Iterator[tuple[bytes, int]]:
+        """Handle and size of a file. Raises Gone; Conflict if it is not of that rev, now or at the end."""
+        remote = self._remote
+        found = look(remote, wire, path).there(path)  # before it is opened: a fifo would keep the server waiting
+        if found is None:
+            raise Gone(f"{remote.shown(path)} is not there")
+        self._same(path, found, rev)
+        try:
+            handle = wire.handle(wire.open(remote.path(path), packets.READ))
+        except Refused as exc:
+            if exc.code == Code.NO_SUCH_FILE:
+                raise Gone(f"{remote.shown(path)} is not there") from exc
+            raise
+        yield handle, found.size
+        asked = wire.fstat(handle), wire.close_handle(handle)
+        looked = Look(remote, wire, path)
+        opened = wire.attributes(asked[0])
+        wire.done(asked[1])
+        looked.take()
+        self._same(path, opened, rev)
+        there = looked.there(path)
+        if there is not None:
+            self._same(path, there, rev)
+
+    def _same(self, path: RemotePath, found: Attributes, rev: str) -> None:
+        if not stat.S_ISREG(found.mode) or rev_of(found) != rev:
+            raise Conflict(f"{self._remote.shown(path)} has been changed")
+
+    def chunk(self, path: RemotePath, rev: str, offset: int, length: int) -> bytes:
+        """Bytes at an offset; fewer than `length` only at the end."""
+        with self._remote.wire(Lane.BYTES, path) as wire, self._opened(wire, path, rev) as (handle, size):
+            taken: list[bytes] = []
+            receive(wire, handle, offset, max(0, min(length, size - offset)), taken.append)
+            return b"".join(taken)
+
+    def copy(self, path: RemotePath, rev: str, fd: int, tick: Callable[[int], None]) -> bytes:
+        """Write a whole file into an empty one; its digest. Raises OSError if the empty one cannot be written."""
+        hasher = blake3()
+        done = told = 0
+
+        def take(data: bytes) -> None:
+            nonlocal done, told
+            hasher.update(data)
+            left = memoryview(data)
+            while left:
+                count = os.pwrite(fd, left, done)
+                done += count
+                left = left[count:]
+            if done - told >= _TICK:
+                told = done
+                self._remote.check_cancelled()
+                tick(done)
+
+        with self._remote.wire(Lane.BYTES, path) as wire, self._opened(wire, path, rev) as (handle, size):
+            receive(wire, handle, 0, size, take)
+            if told < done or size == 0:
+                tick(done)
+        return hasher.digest()

@@ -1,0 +1,355 @@
+"""How a file comes to its place on a server: written aside, synced there, then put in its place in one step."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from blake3 import blake3
+
+from onitufs.drivers.handlers import RemotePath, Upload
+from onitufs.model.copies import RemoteState
+from onitufs.model.errors import Conflict, DriverError, ServiceError, Stale
+from onitufs.model.source import Source
+
+from . import packets
+from .answering import after_failed_write, meaning
+from .packets import Attributes, Code, settable, text
+from .pool import Lane
+from .remote import Look, Remote, look
+from .states import is_directory, rev_of, state_of
+from .streams import begin, send
+from .trash import Trash
+from .wire import STALL_S, SYNC_S, Refused, Wire
+
+_NEW = packets.WRITE | packets.CREATE | packets.EXCLUSIVE
+
+
+@dataclass(slots=True)
+class _Part:
+    """One file of a batch, on its way."""
+
+    number: int
+    upload: Upload
+    source: Source
+    temp: bytes
+    asked: int = 0
+    handle: bytes = b""
+    digest: bytes = b""
+    writes: list[int] = field(default_factory=list)
+    ending: "Ending | None" = None
+
+
+class Placer:
+    """Places files below one root. For any thread; blocking calls; raises DriverError."""
+
+    def __init__(self, remote: Remote, trash: Trash) -> None:
+        self._remote = remote
+        self._trash = trash
+
+    # -- one file -----------------------------------------------------------------------------------------------------
+
+    def upload(self, upload: Upload, source: Source) -> RemoteState:
+        remote, path = self._remote, upload.path
+        temp = remote.temp()
+        placed = False
+        try:
+            with remote.wire(Lane.BYTES, path) as wire:
+                remote.path(path)
+                handle = self.open_new(wire, temp, path)
+                hasher = blake3()
+                try:
+                    send(wire, handle, source, 0, upload.size, hasher.update)
+                except Refused as exc:
+                    raise after_failed_write(wire, exc, remote.root, remote.where, path) from exc
+                state = self.finish(wire, handle, temp, upload, hasher.digest())
+                placed = True
+                return state
+        finally:
+            if not placed:
+                self.discard([temp])
+
+    def open_new(self, wire: Wire, temp: bytes, path: RemotePath) -> bytes:
+        """The handle of a new temporary file."""
+        try:
+            return wire.handle(wire.open(temp, _NEW))
+        except Refused as exc:
+            look(self._remote, wire)  # says so if the root is not what it was
+            raise after_failed_write(wire, exc, self._remote.root, self._remote.where, path) from exc
+
+    def finish(self, wire: Wire, handle: bytes, temp: bytes, upload: Upload, digest: bytes) -> RemoteState:
+        """Close a temporary file that has all bytes, and give it its name."""
+        remote, path = self._remote, upload.path
+        ending = Ending(remote, wire, handle, upload)
+        looked = Look(remote, wire, path)
+        ending.take()
+        looked.take()
+        self._place(wire, temp, path, upload.base, looked)
+        return self._placed(wire, path, ending.closed, digest)
+
+    def _placed(self, wire: Wire, path: RemotePath, closed: Attributes, digest: bytes) -> RemoteState:
+        """The state of what was just placed: as it is seen by its name."""
+        return self._state(path, wire.found(wire.lstat(self._remote.path(path))), closed, digest)
+
+    def _state(self, path: RemotePath, found: Attributes | None, closed: Attributes, digest: bytes) -> RemoteState:
+        if found is None or (found.size, found.mtime_s) != (closed.size, closed.mtime_s):
+            raise Conflict(f"{self._remote.shown(path)} was changed at once")
+        return state_of(found, digest)
+
+    def discard(self, temps: list[bytes]) -> None:
+        """Remove temporary files, if that is possible now; else they are swept up later."""
+        with suppress(DriverError, Refused), self._remote.wire(Lane.NAMES) as wire:
+            for asked in [wire.remove(temp) for temp in temps]:
+                with suppress(Refused):
+                    wire.done(asked)
+
+    # -- taking a name ------------------------------------------------------------------------------------------------
+
+    def _place(self, wire: Wire, temp: bytes, path: RemotePath, base: str | None, looked: Look) -> None:
+        """Give a finished object its name in one step; what stood there goes to the trash. Raises Conflict, Gone."""
+        looked.need_directory(path)
+        there = looked.there(path)
+        if there is None:
+            self._remote.rename_new(wire, temp, self._remote.path(path), path)
+            return
+        if base is None or rev_of(there) != base or is_directory(there):
+            raise Conflict(f"{self._remote.shown(path)} is not what was placed there")
+        self.replace(wire, temp, path, there)
+
+    def replace(self, wire: Wire, source: bytes, path: RemotePath, there: Attributes) -> None:
+        """Put an object in the place of the one that is `there`, which goes to the trash.
+
+        The old one gets a second name there; if it turns out to be another one by then, nothing is done. Then the new
+        one takes the name, in one step. A server that lacks what this needs has no object of that name for a moment.
+        """
+        target = self._remote.path(path)
+        try:
+            slot = None
+            if wire.offer(b"posix-rename@openssh.com"):
+                slot = self._trash.second_name(wire, path)
+            if slot is None:
+                self._replace_in_two(wire, source, path, there)
+                return
+            asked = wire.lstat(slot), wire.lstat(target)
+            kept, now = wire.found(asked[0]), wire.found(asked[1])
+            if kept is None or now is None or not rev_of(kept) == rev_of(now) == rev_of(there):
+                with suppress(Refused):
+                    wire.done(wire.remove(slot))
+                raise Conflict(f"{self._remote.shown(path)} was changed meanwhile")
+            try:
+                wire.done(wire.replace(source, target))
+            except Refused as exc:
+                with suppress(Refused):
+                    wire.done(wire.remove(slot))
+                raise self._remote.why_not(wire, exc, source, target.rpartition(b"/")[0], path) from exc
+        except Refused as exc:
+            raise self._trash_trouble(exc, path) from exc
+
+    def _trash_trouble(self, exc: Refused, path: RemotePath) -> DriverError:
+        """A way to the trash that was there is not any more, or the object itself is not."""
+        self._trash.forget()
+        if exc.code == Code.NO_SUCH_FILE:
+            return ServiceError(f"{self._remote.shown(path)}: it, or the way to the trash, went away")
+        return meaning(exc, self._remote.where, path)
+
+    def _replace_in_two(self, wire: Wire, source: bytes, path: RemotePath, there: Attributes) -> None:
+        target = self._remote.path(path)
+        slot = self._trash.take(wire, target, path)
+        kept = wire.found(wire.lstat(slot))
+        try:
+            if kept is None or rev_of(kept) != rev_of(there):
+                raise Conflict(f"{self._remote.shown(path)} was changed meanwhile")
+            self._remote.rename_new(wire, source, target, path)
+        except DriverError:
+            with suppress(Refused):  # back; unless somebody else has the name by now
+                wire.done(wire.rename(slot, target))
+            raise
+
+    def take_out(self, wire: Wire, path: RemotePath, there: Attributes) -> None:
+        """Move what is `there` to the trash. Raises Conflict if it turns out to be another one by then."""
+        target = self._remote.path(path)
+        try:
+            slot = self._trash.take(wire, target, path)
+        except Refused as exc:
+            if wire.found(wire.lstat(target)) is None:
+                return
+            raise self._trash_trouble(exc, path) from exc
+        kept = wire.found(wire.lstat(slot))
+        if kept is None or rev_of(kept) != rev_of(there):
+            self._remote.rename_new(wire, slot, target, path)
+            raise Conflict(f"{self._remote.shown(path)} was changed meanwhile")
+
+    # -- links --------------------------------------------------------------------------------------------------------
+
+    def symlink(self, path: RemotePath, target: bytes, mtime_ns: int, base: str | None) -> RemoteState:
+        remote = self._remote
+        temp = remote.temp()
+        placed = False
+        try:
+            with remote.wire(Lane.NAMES, path) as wire:
+                remote.path(path)
+                wire.done(wire.ask(packets.Type.SYMLINK, text(target), text(temp)))  # in OpenSSH's order of the two
+                if wire.offer(b"lsetstat@openssh.com"):
+                    with suppress(Refused):
+                        attributes = settable(mtime_ns=mtime_ns)
+                        wire.done(wire.extended(b"lsetstat@openssh.com", text(temp), attributes))
+                asked = wire.lstat(temp)
+                looked = look(remote, wire, path)
+                made = wire.attributes(asked)
+                if wire.name(wire.ask(packets.Type.READLINK, text(temp))) != target:
+                    raise ServiceError("the server makes other links than it is told to")
+                self._place(wire, temp, path, base, looked)
+                placed = True
+                return self._placed(wire, path, made, b"")
+        finally:
+            if not placed:
+                self.discard([temp])
+
+    # -- many small files ---------------------------------------------------------------------------------------------
+
+    def batch(self, uploads: Sequence[tuple[Upload, Source]]) -> list[RemoteState | DriverError]:
+        """Each step of all files in one round trip."""
+        remote = self._remote
+        answers: list[RemoteState | DriverError | None] = [None] * len(uploads)
+        parts: list[_Part] = []
+        for number, (upload, source) in enumerate(uploads):
+            try:
+                remote.path(upload.path)
+            except DriverError as exc:
+                answers[number] = exc
+            else:
+                parts.append(_Part(number, upload, source, remote.temp()))
+        placed = False
+        try:
+            with remote.wire(Lane.BYTES) as wire:
+                looked = self._fill(wire, parts, answers)
+                parts = [part for part in parts if answers[part.number] is None]
+                self._place_all(wire, parts, looked, answers)
+                placed = all(isinstance(answers[part.number], RemoteState) for part in parts)
+        finally:
+            if not placed:
+                lost = [part.temp for part in parts if not isinstance(answers[part.number], RemoteState)]
+                self.discard(lost)
+        return [answer for answer in answers if answer is not None]
+
+    def _fill(self, wire: Wire, parts: list[_Part], answers: list[RemoteState | DriverError | None]) -> Look:
+        """Write all of them aside; what stands where they are to be."""
+        remote = self._remote
+        looked = Look(remote, wire)
+        for part in parts:
+            part.asked = wire.open(part.temp, _NEW)
+        for part in parts:
+            try:
+                part.handle = wire.handle(part.asked)
+            except Refused as exc:
+                answers[part.number] = after_failed_write(wire, exc, remote.root, remote.where, part.upload.path)
+        for part in parts:
+            if answers[part.number] is not None:
+                continue
+            hasher = blake3()
+            looked.at(part.upload.path)
+            try:
+                part.writes = begin(wire, part.handle, part.source, hasher.update)
+            except Stale as exc:
+                answers[part.number] = exc
+            part.digest = hasher.digest()
+            part.ending = Ending(remote, wire, part.handle, part.upload)
+        looked.take()
+        for part in parts:
+            if part.ending is None:
+                continue
+            refusals = [*_refusals(wire, part.writes), *part.ending.refusals()]
+            if refusals and answers[part.number] is None:
+                path = part.upload.path
+                answers[part.number] = after_failed_write(wire, refusals[0], remote.root, remote.where, path)
+            elif answers[part.number] is None and part.ending.closed.size != part.upload.size:
+                answers[part.number] = part.ending.wrong_size()
+        return looked
+
+    def _place_all(
+        self, wire: Wire, parts: list[_Part], looked: Look, answers: list[RemoteState | DriverError | None]
+    ) -> None:
+        """Give them their names: the new ones all at once."""
+        remote = self._remote
+        asked: list[tuple[_Part, int, int]] = []
+        for part in parts:
+            path = part.upload.path
+            assert part.ending is not None
+            try:
+                looked.need_directory(path)
+                if looked.there(path) is None:
+                    target = remote.path(path)
+                    asked.append((part, wire.rename(part.temp, target), wire.lstat(target)))
+                else:
+                    self._place(wire, part.temp, path, part.upload.base, looked)
+                    answers[part.number] = self._placed(wire, path, part.ending.closed, part.digest)
+            except DriverError as exc:
+                if isinstance(exc, ServiceError):
+                    raise
+                answers[part.number] = exc
+        for part, renamed, seen in asked:
+            path = part.upload.path
+            assert part.ending is not None
+            refused: Refused | None = None
+            try:
+                wire.done(renamed)
+            except Refused as exc:
+                refused = exc
+            found = wire.found(seen)
+            try:
+                if refused is not None:
+                    target = remote.path(path)
+                    remote.explain(wire, refused, part.temp, target, path)
+                    found = wire.found(wire.lstat(target))
+                answers[part.number] = self._state(path, found, part.ending.closed, part.digest)
+            except DriverError as exc:
+                answers[part.number] = exc
+
+
+class Ending:
+    """The last steps of writing a temporary file, asked at once: mode and time, sync, a look, close."""
+
+    def __init__(self, remote: Remote, wire: Wire, handle: bytes, upload: Upload) -> None:
+        self._remote = remote
+        self._wire = wire
+        self._upload = upload
+        self._set = wire.fsetstat(handle, settable(upload.mode, upload.mtime_ns))
+        self._synced = wire.fsync(handle)
+        self._seen = wire.fstat(handle)
+        self._ended = wire.close_handle(handle)
+        self.closed = Attributes()
+
+    def refusals(self) -> list[Refused]:
+        """Take all answers. What the server refused; that it keeps no modes or times is none."""
+        wire = self._wire
+        _refusals(wire, [self._set])
+        wire.patience(SYNC_S)
+        refused = [] if self._synced is None else _refusals(wire, [self._synced])
+        wire.patience(STALL_S)
+        try:
+            self.closed = wire.attributes(self._seen)
+        except Refused as exc:
+            refused.append(exc)
+        return refused + _refusals(wire, [self._ended])
+
+    def take(self) -> None:
+        """Raises what the first refusal means, Stale."""
+        remote, path = self._remote, self._upload.path
+        for refused in self.refusals():
+            raise after_failed_write(self._wire, refused, remote.root, remote.where, path) from refused
+        if self.closed.size != self._upload.size:
+            raise self.wrong_size()
+
+    def wrong_size(self) -> DriverError:
+        what = f"{self._remote.shown(self._upload.path)}: {self.closed.size} bytes arrived"
+        return ServiceError(f"{what} where {self._upload.size} were sent")
+
+
+def _refusals(wire: Wire, asked: Sequence[int]) -> list[Refused]:
+    """Take these answers; those that are refusals."""
+    found = []
+    for number in asked:
+        try:
+            wire.done(number)
+        except Refused as exc:
+            found.append(exc)
+    return found

@@ -14,6 +14,7 @@ from paramiko.ssh_exception import (
     AuthenticationException,
     BadAuthenticationType,
     ChannelException,
+    IncompatiblePeer,
     NoValidConnectionsError,
     PasswordRequiredException,
     SSHException,
@@ -41,8 +42,9 @@ _TYPES_OF_KEY = 3
 class Connection:
     """One connection, with those that it goes over."""
 
-    def __init__(self, clients: list[SSHClient]) -> None:
+    def __init__(self, clients: list[SSHClient], programs: "list[_Program]") -> None:
         self._clients = clients
+        self._programs = programs
         transport = clients[-1].get_transport()
         assert transport is not None
         self.transport: Transport = transport
@@ -52,8 +54,29 @@ class Connection:
         return self.transport.is_active()
 
     def close(self) -> None:
-        for client in reversed(self._clients):
-            client.close()
+        _close(self._clients, self._programs)
+
+
+def _close(clients: list[SSHClient], programs: "list[_Program]") -> None:
+    for client in reversed(clients):
+        client.close()
+    for program in programs:
+        program.end()
+
+
+class _Program(ProxyCommand):
+    """A program to talk through, which is never left behind, nor a stranger killed that got its number later."""
+
+    def close(self) -> None:
+        self.process.kill()
+
+    def end(self) -> None:
+        """After the connection over it is closed."""
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if pipe is not None:
+                pipe.close()
 
 
 class Connector:
@@ -70,25 +93,27 @@ class Connector:
     def connect(self) -> Connection:
         """Raises HostKeyTrouble, AuthNeeded, NeedsPerson, ServiceError."""
         clients: list[SSHClient] = []
+        programs: list[_Program] = []
         try:
-            self._reach(target_of(self._options), clients, is_last=True)
+            self._reach(target_of(self._options), clients, programs, is_last=True)
         except BaseException:
-            for client in reversed(clients):
-                client.close()
+            _close(clients, programs)
             raise
-        return Connection(clients)
+        return Connection(clients, programs)
 
-    def _reach(self, target: Target, clients: list[SSHClient], *, is_last: bool) -> None:
+    def _reach(self, target: Target, clients: list[SSHClient], programs: list[_Program], *, is_last: bool) -> None:
         sock: Any = None
         if target.jump is not None:
-            self._reach(target.jump, clients, is_last=False)
+            self._reach(target.jump, clients, programs, is_last=False)
             sock = _through(clients[-1], target)
         elif target.command is not None:
-            sock = ProxyCommand(target.command)
+            sock = _program(target)
+            programs.append(sock)
         fingerprint = self._options.host_key if is_last else None
         name = known_name(target.known_as or target.host, target.port if target.known_as is None else 22)
         found = Known() if fingerprint else known(name, self._work_dir, target.known_hosts)
         seen: list[str] = []
+        first: HostKeyTrouble | None = None
         for left in range(_TYPES_OF_KEY, 0, -1):
             client = SSHClient()
             client.set_missing_host_key_policy(Verifier(name, found, fingerprint, self._entry))
@@ -96,11 +121,14 @@ class Connector:
                 self._log_in(client, target, sock, _new_transport(found.types(), seen), is_last=is_last)
             except HostKeyTrouble as exc:
                 client.close()
+                first = first or exc
                 if fingerprint is None or sock is not None or left == 1:
-                    raise
+                    raise first from None
                 seen.append(exc.key.get_name())  # it may have one of another type, with that fingerprint
-            except BaseException:
+            except BaseException as exc:
                 client.close()
+                if first is not None and isinstance(exc.__cause__, IncompatiblePeer):  # no, it has not
+                    raise first from None
                 raise
             else:
                 clients.append(client)
@@ -180,6 +208,14 @@ def _revealed(secret: Secret | None) -> str | None:
         return secret.reveal()
     except ValueError as exc:
         raise AuthNeeded(f"{exc}; put it there") from exc
+
+
+def _program(target: Target) -> _Program:
+    assert target.command is not None
+    try:
+        return _Program(target.command)
+    except (OSError, ValueError) as exc:
+        raise NeedsPerson(f"the ProxyCommand for {target.host} cannot be run ({exc}); correct it") from exc
 
 
 def _through(client: SSHClient, target: Target) -> Channel:

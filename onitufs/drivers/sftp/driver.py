@@ -13,6 +13,7 @@ from onitufs.model.files import Kind
 from onitufs.model.source import Source
 
 from .answering import answering, space
+from .chunks import CHUNK_BYTES, ChunkedUploads
 from .connecting import Connector
 from .listing import Reader
 from .options import SftpOptions
@@ -29,6 +30,8 @@ from .wire import Refused, Wire
 class Sftp:
     """A directory on a server. Repeating any handler is safe. Every handler is for any thread."""
 
+    chunk_bytes = CHUNK_BYTES
+
     def __init__(self, options: SftpOptions, gear: Gear) -> None:
         self._options = options
         self._gear = gear
@@ -37,6 +40,7 @@ class Sftp:
         self._trash: Trash
         self._placer: Placer
         self._reader: Reader
+        self._chunks: ChunkedUploads
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
@@ -54,6 +58,7 @@ class Sftp:
             remote.ahead_s = sweep_up(remote, wire, self._gear.now_s())
         self._trash = Trash(remote, self._options.trash_days, self._gear.now_s)
         self._placer = Placer(remote, self._trash)
+        self._chunks = ChunkedUploads(remote, self._placer, self._gear.work_dir / "uploads")
         self._reader = Reader(remote, lambda: time.time() + remote.ahead_s)
         self._opened = remote
         return remote.identity
@@ -192,6 +197,27 @@ class Sftp:
     def upload_batch(self, uploads: Sequence[tuple[Upload, Source]]) -> list[RemoteState | DriverError]:
         self._remote()
         return self._placer.batch(uploads)
+
+    def start_upload(self, upload: Upload) -> str:
+        self._remote()
+        return self._chunks.start(upload)
+
+    def upload_chunk(self, token: str, source: Source, offset: int, length: int) -> int:
+        self._remote()
+        return self._chunks.send(token, source, offset, length)
+
+    def end_upload(self, token: str, upload: Upload, source: Source) -> RemoteState:
+        self._remote()
+        return self._chunks.end(token, upload, source)
+
+    def abort_upload(self, token: str) -> None:
+        self._remote()
+        self._chunks.abort(token)
+
+    def restart_upload(self, token: str, upload: Upload) -> int | None:
+        del upload
+        self._remote()
+        return self._chunks.restart(token)
 
     def make_symlink(self, path: RemotePath, target: bytes, mtime_ns: int, base: str | None) -> RemoteState:
         self._remote()

@@ -9,7 +9,7 @@ from .wire import Refused, Wire
 
 KEPT = b"up-"
 """Begins the part of a name, after the owner's, of what an upload may still go on with."""
-_KEPT_S = 7 * 86400
+KEPT_S = 7 * 86400
 _FOREIGN_S = 7 * 86400
 
 
@@ -23,7 +23,7 @@ def sweep_up(remote: Remote, wire: Wire, now_s: float) -> float:
     for name, found in names_in(wire, remote.path(TMP)):
         ours = name.startswith(remote.owner + b"-")
         resumable = name.startswith(remote.owner + b"-" + KEPT)
-        keep_s = _KEPT_S if resumable else 0 if ours else _FOREIGN_S
+        keep_s = KEPT_S if resumable else 0 if ours else _FOREIGN_S
         if found.mtime_s <= server_s - keep_s:
             asked.append(wire.remove(remote.path((*TMP, name))))
     for number in asked:

@@ -34,6 +34,7 @@ class Account:
         self.feed = Feed(self.tree, clock, settings)
         self.sessions = Sessions(directory / "sessions", contents, clock, settings)
         self.namespace_lock = trio.Lock()
+        self.namespace_held = False
         self.calls: list[float] = []
         """When the last calls came, for the rate limit."""
 

@@ -50,7 +50,7 @@ async def _answer(service: Service, request: Request, entry: Entry) -> Answer:
     if "?" in request.target:
         raise BadRequest("Error in call to API function: nothing belongs into the query of the URL")
     if request.target == "/oauth2/token":
-        return _token(service, request)
+        return _token(service, request, entry)
     route = wire.ROUTES.get(request.route)
     handler = HANDLERS.get(request.route)
     if not request.target.startswith("/2/") or route is None or handler is None:
@@ -155,7 +155,7 @@ def _throttle(service: Service, account: Account) -> None:
         raise Throttled(wait_s, auth.RateLimitReason.too_many_requests)
 
 
-def _token(service: Service, request: Request) -> Answer:
+def _token(service: Service, request: Request, entry: Entry) -> Answer:
     if request.host != "api":
         raise BadRequest("there is no such page on this host")
     if "authorization" in request.headers:
@@ -167,6 +167,7 @@ def _token(service: Service, request: Request) -> Answer:
     known = {"grant_type", "code", "client_id", "code_verifier", "refresh_token", "scope", "client_secret", "locale"}
     if len(form) != len(pairs) or set(form) - known:
         raise BadGrant("invalid_request", f"fields that are not known or come twice: {sorted(set(form) - known)}")
+    entry.arg = {"grant_type": form.get("grant_type")}
     return Answer(200, wire.JSON, json.dumps(service.tokens.exchange(form)).encode())
 
 

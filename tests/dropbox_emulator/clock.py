@@ -31,6 +31,12 @@ class Clock:
         """Seconds since 1970."""
         return time.time() + self._ahead_s
 
+    async def sleep(self, seconds: float) -> None:
+        until = self.now() + seconds
+        while (left_s := until - self.now()) > 0:
+            with trio.move_on_after(left_s):
+                await self._bell.wait()
+
     def advance(self, seconds: float) -> None:
         self._ahead_s += seconds
         self._bell.ring()

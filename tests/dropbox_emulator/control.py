@@ -14,7 +14,7 @@ from typing import Any
 import trio
 from dropbox import files, users
 
-from . import wire
+from . import names, wire
 from .accounts import Account
 from .errors import LookupRefused, Refused, WriteRefused
 from .faults import Fault
@@ -23,6 +23,7 @@ from .service import Service
 from .tokens import SCOPES, BadAuthorizeUrl
 from .tree import Node
 
+MARKS = ("downloadable", "restricted", "symlink", "share_id", "read_only", "traverse_only", "no_access")
 Entries = list[dict[str, Any]]
 
 
@@ -82,7 +83,7 @@ class Commands:
             found = [entry for entry in found if not over or entry["ended"] is not None]
             if len(found) >= count:
                 return found
-            await self._service.bell.wait()
+            await self._service.journal.bell.wait()
 
     # -- faults -------------------------------------------------------------------------------------------------------
 
@@ -94,6 +95,8 @@ class Commands:
             if route is None or wire.is_void(route.error_type):
                 raise Wrong(f"{fault.route} has no errors of its own")
             wire.decode(route.error_type, json.dumps(fault.error))
+        if fault.error is not None and "other" in wire.summary_of(fault.error).split("/"):
+            raise Wrong("the service never sends the tag other; for a tag unknown to the SDK, make one up")
         self._service.faults.add(fault)
 
     def clear_faults(self) -> None:
@@ -107,9 +110,7 @@ class Commands:
 
     async def wait_at_gate(self, gate: str, count: int = 1) -> None:
         """Wait until so many calls stand at the gate."""
-        while self._service.faults.waiting(gate) < count:
-            await self._service.bell.wait()
-            await trio.lowlevel.checkpoint()
+        await self._service.faults.wait_for_waiting(gate, count)
 
     def lose_jobs(self) -> None:
         self._service.jobs.lose_all()
@@ -119,6 +120,10 @@ class Commands:
         self._service.bell.ring()
 
     # -- accounts and tokens ------------------------------------------------------------------------------------------
+
+    def hold_namespace(self, held: bool, account: str | None = None) -> None:
+        """Let every write meet another one that goes on and on, or no more."""
+        self._account(account).namespace_held = held
 
     def add_account(self) -> str:
         return self._service.add_account().id
@@ -202,16 +207,23 @@ class Commands:
         return [told(node) for node in folder.walk() if node is not folder]
 
     def mark(self, path: str, account: str | None = None, **flags: Any) -> None:
-        """Set downloadable, restricted, symlink, share_id or read_only of what is there."""
+        """Set one of MARKS of what is there."""
         it = self._account(account)
         node = it.tree.find(path)
         for name, value in flags.items():
-            if name not in {"downloadable", "restricted", "symlink", "share_id", "read_only"}:
+            if name not in MARKS:
                 raise Wrong(f"no flag {name!r}")
             setattr(node, name, value)
         for each in node.walk():
             it.tree.tell(each, self._service.clock.now())
         self._service.bell.ring()
+
+    def recase(self, path: str, name: str, account: str | None = None) -> None:
+        """Rename in letter case only, as other programs can; no feed tells of that."""
+        node = self._account(account).tree.find(path)
+        if names.fold(node.name) != names.fold(name):
+            raise Wrong(f"{name!r} is another name than {node.name!r}")
+        node.name = names.normal(name)
 
     def _done(self, node: Node) -> dict[str, Any]:
         self._service.bell.ring()

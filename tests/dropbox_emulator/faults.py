@@ -6,6 +6,8 @@ from typing import Any
 
 import trio
 
+from .clock import Bell
+
 
 @dataclass(eq=False)
 class Fault:
@@ -47,6 +49,7 @@ class Faults:
         self._faults: list[Fault] = []
         self._gates: dict[str, trio.Event] = {}
         self._waiting: dict[str, int] = {}
+        self._bell = Bell()
 
     def add(self, fault: Fault) -> None:
         self._faults.append(fault)
@@ -83,12 +86,14 @@ class Faults:
     async def pass_gate(self, name: str) -> None:
         gate = self._gates.setdefault(name, trio.Event())
         self._waiting[name] = self._waiting.get(name, 0) + 1
+        self._bell.ring()
         await gate.wait()
         self._waiting[name] -= 1
 
     def release(self, name: str) -> None:
         self._gates.setdefault(name, trio.Event()).set()
 
-    def waiting(self, name: str) -> int:
-        """How many calls stand at the gate."""
-        return self._waiting.get(name, 0)
+    async def wait_for_waiting(self, name: str, count: int) -> None:
+        """Until so many calls stand at the gate."""
+        while self._waiting.get(name, 0) < count:
+            await self._bell.wait()

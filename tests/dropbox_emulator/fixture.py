@@ -9,7 +9,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ class DropboxEmulator:
     ca_file: Path
     account: str
     control: Control
+    sessions: list[requests.Session] = field(default_factory=list)
+    """What was given out by `session`, and is closed in the end."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -46,6 +48,7 @@ class DropboxEmulator:
     def session(self, **options: Any) -> requests.Session:
         """A session for an SDK in this process: its hosts are those of the real service, which lead here."""
         session = requests.Session()
+        self.sessions.append(session)
         session.trust_env = False
         session.mount("https://", _Here(self.ports, self.ca_file, **options))
         return session
@@ -91,7 +94,10 @@ def dropbox_emulator(dropbox_process: dict[str, Any]) -> Iterator[DropboxEmulato
     control = Control(dropbox_process["control"])
     account = control.reset()
     ports = {name: dropbox_process[name] for name in ("api", "content", "notify")}
-    yield DropboxEmulator(ports, Path(dropbox_process["ca_file"]), account, control)
+    emulator = DropboxEmulator(ports, Path(dropbox_process["ca_file"]), account, control)
+    yield emulator
+    for session in emulator.sessions:
+        session.close()
     bugs = control.bugs()
     control.reset()
     control.close()

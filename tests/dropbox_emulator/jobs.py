@@ -44,6 +44,21 @@ class Jobs:
         for job in self._jobs.values():
             job.lost = True
 
+    def fails(self) -> bool:
+        """Whether the outcome of the batch that comes now is to be a failure."""
+        if self._settings.jobs_that_fail == 0:
+            return False
+        self._settings.jobs_that_fail -= 1
+        return True
+
+    def entry_fails(self, path: str) -> bool:
+        """Whether this entry of a batch is to fail."""
+        for word in self._settings.entries_that_fail:
+            if word in path:
+                self._settings.entries_that_fail.remove(word)
+                return True
+        return False
+
     def poll(self, kind: str, account_id: str, name: str) -> Any:
         """The outcome, or None while it is in progress. Raises Refused with a PollError."""
         job = self._jobs.get(name)

@@ -4,6 +4,8 @@ import itertools
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .clock import Bell
+
 
 @dataclass(eq=False)
 class Entry:
@@ -35,6 +37,8 @@ class Journal:
         self._entries: list[Entry] = []
         self._numbers = itertools.count(1)
         self._under_way = 0
+        self.bell = Bell()
+        """Rings when a call comes, and when one is over."""
 
     def begin(self, host: str, route: str, at: float) -> Entry:
         entry = Entry(next(self._numbers), host, route, at)
@@ -42,11 +46,13 @@ class Journal:
         entry.meanwhile = self._under_way
         self._under_way += 1
         self._entries.append(entry)
+        self.bell.ring()
         return entry
 
     def end(self, entry: Entry, ended: str, took_s: float) -> None:
         entry.ended, entry.took_s = ended, round(took_s, 6)
         self._under_way -= 1
+        self.bell.ring()
 
     def since(self, number: int, route: str | None) -> list[dict[str, Any]]:
         """Entries after `number`."""

@@ -80,6 +80,9 @@ class Control:
     def mark(self, path: str, **flags: Any) -> None:
         self.do("mark", path=path, **flags)
 
+    def recase(self, path: str, name: str) -> None:
+        self.do("recase", path=path, name=name)
+
     # -- steering -----------------------------------------------------------------------------------------------------
 
     def fault(self, route: str, **what: Any) -> None:

@@ -98,7 +98,6 @@ class Connection:
             raise
         finally:
             service.journal.end(entry, ended, trio.current_time() - began)
-            service.bell.ring()
 
     async def _read_body(self, service: Service, request: Request, entry: Entry) -> None:
         arg_text = request.headers.get("dropbox-api-arg", "")
@@ -118,7 +117,6 @@ class Connection:
     async def _answer(self, service: Service, request: Request, entry: Entry) -> None:
         fault = service.faults.take(request.route, request.arg_text, while_reading=False) or Fault("")
         if fault.hold is not None:
-            service.bell.ring()
             await service.faults.pass_gate(fault.hold)
         if fault.delay_s:
             await trio.sleep(fault.delay_s)
@@ -129,7 +127,6 @@ class Connection:
         answer = planned(fault) or await self._real_answer(service, request, entry)
         entry.status, entry.summary = answer.status, answer.summary
         if fault.hold_answer is not None:
-            service.bell.ring()
             await service.faults.pass_gate(fault.hold_answer)
         if fault.drop == "after":
             raise HungUp

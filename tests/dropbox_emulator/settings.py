@@ -1,6 +1,6 @@
 """How the service behaves where the real one may behave in more than one way, and its limits for tests to lower."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 MIB = 1024 * 1024
@@ -22,6 +22,8 @@ class Settings:
     """delete with a parent_rev that is not the file's: "conflict"; "ignored" deletes all the same."""
     longpoll_backoff_s: int = 0
     """What longpoll asks callers to wait before the next one."""
+    longpoll_jitter_s: float = 0
+    """What longpoll waits beyond the time asked for."""
     spurious_changes: int = 0
     """That many calls of longpoll tell of changes which are none."""
     jobs: str = "async"
@@ -30,8 +32,13 @@ class Settings:
     """How often a job is in progress before it is done."""
     job_work: str = "at_launch"
     """When a job does its work: "at_launch", or "when_polled" to the end."""
+    jobs_that_fail: int = 0
+    """That many batches of deletions or new folders fail as a whole, without having done anything."""
+    entries_that_fail: list[str] = field(default_factory=list)
+    """An entry of a batch with one of these in its path fails with too_many_write_operations, once for each."""
     commit_hold_s: float = 0.002
-    """How long a write holds the namespace; one that meets it held is refused with too_many_write_operations."""
+    """How long, by the clock of the service, a write holds the namespace. One that meets it held is refused with
+    too_many_write_operations."""
     commits_together: bool = False
     """Whether writes wait for each other instead."""
     request_limit: int = 150 * MIB

@@ -18,6 +18,8 @@ from .settings import Settings
 SCOPES = (
     "account_info.read", "files.metadata.read", "files.metadata.write", "files.content.read", "files.content.write",
 )  # fmt: skip
+PAGES = ("www.dropbox.com", "www.dropbox.invalid")
+"""Where the page for users is: there, and where tests that set the SDK's hosts say it is."""
 APP_KEY = re.compile(r"[a-z0-9]{15}")
 
 
@@ -74,7 +76,7 @@ class Tokens:
     def authorize(self, url: str, account_id: str) -> str:
         """The user opened `url`, signed in and said yes: the code that the page shows. Raises BadAuthorizeUrl."""
         parts = urlsplit(url)
-        if parts.scheme != "https" or parts.path != "/oauth2/authorize":
+        if parts.scheme != "https" or parts.netloc not in PAGES or parts.path != "/oauth2/authorize":
             raise BadAuthorizeUrl(f"no page of the service: {url}")
         asked = {key: values[0] for key, values in parse_qs(parts.query, strict_parsing=True).items()}
         wrong = set(asked) - {

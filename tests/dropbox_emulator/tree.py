@@ -35,6 +35,8 @@ class Node:
     symlink: str | None = None
     share_id: str | None = None
     read_only: bool = False
+    traverse_only: bool = False
+    no_access: bool = False
 
     @property
     def is_file(self) -> bool:
@@ -69,7 +71,10 @@ class Node:
         if self.content is None:
             sharing = None
             if self.share_id:
-                sharing = files.FolderSharingInfo(read_only=self.read_only, shared_folder_id=self.share_id)
+                sharing = files.FolderSharingInfo(
+                    read_only=self.read_only, shared_folder_id=self.share_id, traverse_only=self.traverse_only,
+                    no_access=self.no_access,
+                )  # fmt: skip
             elif outer is not None:
                 sharing = files.FolderSharingInfo(read_only=outer.read_only, parent_shared_folder_id=outer.share_id)
             told = files.FolderMetadata(**common, id=self.id)

@@ -5,13 +5,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import trio
-from dropbox import files
+from dropbox import auth, files
 
 from ..accounts import Account
-from ..errors import BadRequest, Refused
+from ..errors import BadRequest, Refused, Throttled
 from ..service import Service
-from ..tree import Node
 
 
 @dataclass(frozen=True)
@@ -47,19 +45,17 @@ class Call:
 
     @asynccontextmanager
     async def namespace(self, busy: Any) -> AsyncIterator[None]:
-        """Hold the account's namespace for a write; raises Refused(busy) when another call holds it."""
+        """Hold the account's namespace for a write. When another call holds it, raises Refused(busy), or Throttled for
+        routes that have no such error."""
         lock, settings = self.account.namespace_lock, self.service.settings
-        if lock.locked() and not settings.commits_together:
-            raise Refused(busy)
+        if self.account.namespace_held or (lock.locked() and not settings.commits_together):
+            raise Throttled(1, auth.RateLimitReason.too_many_write_operations) if busy is None else Refused(busy)
         async with lock:
-            await trio.sleep(settings.commit_hold_s)
+            await self.service.clock.sleep(settings.commit_hold_s)
             try:
                 yield
             finally:
                 self.service.bell.ring()
-
-    def metadata(self, node: Node) -> files.Metadata:
-        return node.metadata()
 
 
 @dataclass(frozen=True)

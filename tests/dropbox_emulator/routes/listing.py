@@ -49,7 +49,7 @@ async def list_folder_continue(call: Call) -> Any:
 async def longpoll(call: Call) -> Any:
     """Waits for changes, or until the time is over by the clock of the service."""
     service = call.service
-    until = service.clock.now() + call.arg.timeout
+    until = service.clock.now() + call.arg.timeout + service.settings.longpoll_jitter_s
     while True:
         if service.settings.offline:
             raise HungUp

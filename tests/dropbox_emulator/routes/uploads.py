@@ -124,6 +124,8 @@ async def finish_batch(call: Call) -> Any:
         async with call.namespace(busy):
             for entry in call.arg.entries:
                 try:
+                    if call.service.jobs.entry_fails(entry.commit.path):
+                        raise Refused(busy)
                     results.append(result.success(_commit(call, entry, b"", of_batch=True)))
                 except Refused as refused:
                     results.append(result.failure(refused.error))

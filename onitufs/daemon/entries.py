@@ -143,6 +143,7 @@ class Entries:
             directory=functools.partial(placing.copies.give, name),
             directory_mode=self._directory_mode,
             fits=placing.may_start,
+            interest=placing.facts.interest,
             pace=placing.rest_s,
             unfinished=placing.intents.unfinished(name),
             report=placing.report,

@@ -6,6 +6,7 @@ from onitufs.content.media_type import UNKNOWN, media_type
 from onitufs.model.copies import Copy, Place
 from onitufs.model.files import Inode, Kind, Name
 from onitufs.model.ids import PARKING, ROOT_FILE, EntryName, FileId, GenerationId, InodeNumber, Seq
+from onitufs.model.orders import Interest, Put
 from onitufs.model.state import Abilities, EntryView, FileState, Occupant
 from onitufs.model.verdicts import Subject, Verdict
 from onitufs.referee.rules import Rulebook
@@ -61,6 +62,18 @@ class Facts:
 
     def verdict(self, path: bytes, inode: Inode) -> Verdict:
         return self.rulebook.decide(self.subject(path, inode))
+
+    def interest(self, order: Put) -> Interest:
+        """In what a running Put of a file does, by what is known now."""
+        name, path = self.volume.name(order.file), self.volume.path(order.file)
+        if name is None or not name.alive or path is None:
+            return Interest.NONE
+        inode = self.volume.peek(name.inode)
+        if inode.generation != order.generation:
+            return Interest.OVERTAKEN
+        if order.had is None and order.replaces is None and not self.lacks_type(name.name, inode):
+            return Interest.WANTED if order.entry in self.verdict(path, inode).targets else Interest.NONE
+        return Interest.WANTED
 
     def next_look_s(self, file: FileId) -> float | None:
         """Seconds after which the rules may want something else of a living file only because it grew older."""

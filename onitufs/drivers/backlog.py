@@ -1,5 +1,6 @@
 """The orders of one entry that have not ended: queued, running, or waiting for a running one of the same file."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
 import trio
@@ -7,7 +8,7 @@ import trio
 from onitufs.model.errors import Stale
 from onitufs.model.files import Kind
 from onitufs.model.ids import FileId
-from onitufs.model.orders import Delete, Done, Failed, Move, Order, Outcome
+from onitufs.model.orders import Delete, Done, Failed, Interest, Move, Order, Outcome, Put
 
 from .admission import Admission
 from .backoff import Backoff
@@ -16,18 +17,27 @@ from .handlers import RemotePath
 from .queue import Job, Line, OrderQueue, line_of
 from .supervisor import said
 
+MOST_OVERTAKEN = 3
+"""How many uploads of a file may be ended by newer versions of it, before one goes through."""
+
 
 class Backlog:
     """One order a file is queued or runs; each one's end is reported once. Plain methods, for the loop only.
 
-    `report`: as for Plug. `woke`: called when something may be begun that could not before.
+    `report`, `interest`: as for Plug. `woke`: called when something may be begun that could not before.
     """
 
     def __init__(
-        self, report: Callable[[Outcome], None], backoff: Backoff, bound: int, woke: Callable[[], None]
+        self,
+        report: Callable[[Outcome], None],
+        interest: Callable[[Put], Interest],
+        backoff: Backoff,
+        bound: int,
+        woke: Callable[[], None],
     ) -> None:
         self.on_room: Callable[[], None] | None = None
         self._report = report
+        self._interest = interest
         self._backoff = backoff
         self._bound = bound
         self._woke = woke
@@ -36,6 +46,7 @@ class Backlog:
         self._running: dict[FileId, Job] = {}
         self._waiting: dict[FileId, Order] = {}
         self._refused: dict[FileId, Job] = {}
+        self._overtaken: Counter[FileId] = Counter()
         self._was_full = False
 
     def __len__(self) -> int:
@@ -80,10 +91,26 @@ class Backlog:
         """Forget the order of this file that is queued or waits; a running one runs on."""
         self._waiting.pop(file, None)
         self._refused.pop(file, None)
+        self._overtaken.pop(file, None)
         self._ready(self._admission.drop_intent(file))
         self._queue.withdraw(file)
         self.tell_room()
         self._woke()
+
+    def still_wanted(self, order: Put) -> bool:
+        """Whether the bytes of a running order are to be sent on. If not, the order is to end as Stale.
+
+        A file that is saved over and over would never arrive if each save ended its upload: only the first few do.
+        """
+        newer = self._waiting.get(order.file)
+        interest = self._interest(order)
+        if interest is Interest.NONE or isinstance(newer, Delete):
+            return False
+        waits = isinstance(newer, Put) and newer.generation != order.generation
+        if interest is Interest.OVERTAKEN or waits:
+            self._overtaken[order.file] += 1
+            return self._overtaken[order.file] > MOST_OVERTAKEN
+        return True
 
     def hurry(self) -> None:
         """End all delays."""
@@ -135,10 +162,6 @@ class Backlog:
         self._ready(self._admission.release(ticket))
         self._woke()
 
-    def newer(self, file: FileId) -> Order | None:
-        """What waits for the running order of a file."""
-        return self._waiting.get(file)
-
     def _ready(self, waited: Iterable[object]) -> None:
         """What waited may be tried again."""
         for job in waited:
@@ -153,6 +176,7 @@ class Backlog:
         before = self._waiting.get(file)
         if isinstance(outcome, Done):
             self._refused.pop(file, None)
+            self._overtaken.pop(file, None)
         elif outcome.stale:
             job.failures += 1
             job.problem = said(outcome.error)

@@ -4,7 +4,7 @@ Promise 5 lives here: nothing foreign is overwritten. A foreign object in the wa
 sync users know, and only then ours is placed.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from onitufs.model.conflict_names import conflict_name
@@ -116,14 +116,19 @@ class Carrier:
 
     # -- orders -------------------------------------------------------------------------------------------------------
 
-    async def put_file(self, order: Put, path: RemotePath, source: Source) -> tuple[RemoteState, bytes]:
-        """What stands at `path` now, and the name under which something foreign was kept (b"": nothing was)."""
+    async def put_file(
+        self, order: Put, path: RemotePath, source: Source, send: Callable[[Upload], Awaitable[RemoteState]]
+    ) -> tuple[RemoteState, bytes]:
+        """What stands at `path` now, and the name under which something foreign was kept (b"": nothing was).
+
+        `send`: as the handler upload_file, without the source.
+        """
         base = base_of(order)
         kept = b""
         remade = False
         for _ in range(_ROUNDS):
             try:
-                return await self._call("upload_file", upload_of(order, path, base), source), kept
+                return await send(upload_of(order, path, base)), kept
             except Gone:
                 if remade:
                     raise
@@ -138,6 +143,17 @@ class Carrier:
                         return state, kept
                     kept = await self._set_aside(path) or kept
         raise Stale(f"{_shown(path)} keeps changing on {self._entry}; it is tried again when it is at rest")
+
+    async def put_large_file(
+        self, order: Put, path: RemotePath, source: Source, send: Callable[[Upload], Awaitable[RemoteState]]
+    ) -> tuple[RemoteState, bytes]:
+        """As put_file; if what is to be sent is there already, that is found out before and not after it was sent."""
+        found = await self._call("stat", path)
+        if found is not None and found.state.rev != base_of(order):
+            state = await self._equal(found, path, order, source)
+            if state is not None:
+                return state, b""
+        return await self.put_file(order, path, source, send)
 
     async def put_symlink(self, order: Put, path: RemotePath) -> tuple[RemoteState, bytes]:
         """As put_file."""

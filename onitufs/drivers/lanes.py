@@ -6,7 +6,8 @@ from .queue import Line
 
 
 class Lanes:
-    """The lanes of an entry. Large files never take the last one; batches of small files run one at a time.
+    """The lanes of an entry. Large files never take the last one, huge ones nor the last but one; batches of small
+    files run one at a time.
 
     `probing`: there was trouble that may be over, and one piece of work at a time finds out, beside what runs already.
     `full_until`: the service was full; from that time on, one file at a time finds out whether there is space again.
@@ -32,9 +33,11 @@ class Lanes:
         if line is Line.NAMES:
             return True
         if self.full_until is not None:
-            return trio.current_time() >= self.full_until and not self._busy[Line.SMALL] + self._busy[Line.LARGE]
-        if line is Line.LARGE:
-            return self._busy[line] < max(1, self._count - 1)
+            return trio.current_time() >= self.full_until and sum(self._busy.values()) == self._busy[Line.NAMES]
+        if line is not Line.SMALL:
+            large = self._busy[Line.LARGE] + self._busy[Line.HUGE]
+            most_huge = max(1, self._count - 2)
+            return large < max(1, self._count - 1) and (line is Line.LARGE or self._busy[line] < most_huge)
         # One batch at a time: what arrives while it is synced makes the next one.
         return not (batches and self._busy[line])
 

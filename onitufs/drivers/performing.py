@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any, assert_never
 
+from onitufs.model.copies import RemoteState
+from onitufs.model.errors import Stale
 from onitufs.model.files import Kind
 from onitufs.model.ids import FileId
 from onitufs.model.orders import Delete, Done, Move, Order, Put, SetAttributes
@@ -10,6 +12,7 @@ from onitufs.model.source import Source
 
 from .calling import Handlers
 from .carrying import Carrier, base_of, upload_of
+from .chunking import ChunkedUpload, Chunks
 from .handlers import RemotePath, Upload
 from .progress import Metered, Pace, Transfer, unhurried
 
@@ -18,11 +21,17 @@ class Performer:
     """Performs orders in one session of an entry. `open_source` as for Plug."""
 
     def __init__(
-        self, handlers: Handlers, carrier: Carrier, open_source: Callable[[Put], Source], pace: Pace = unhurried
+        self,
+        handlers: Handlers,
+        carrier: Carrier,
+        chunks: Chunks,
+        open_source: Callable[[Put], Source],
+        pace: Pace = unhurried,
     ) -> None:
         self._handlers = handlers
         self._pace = pace
         self._carrier = carrier
+        self._chunks = chunks
         self._open_source = open_source
         self.takes_batches = handlers.has("upload_batch")
 
@@ -69,11 +78,7 @@ class Performer:
                 if order.kind is Kind.SYMLINK:
                     state, kept = await carrier.put_symlink(order, path)
                 else:
-                    source = self._metered(order, transfer)
-                    try:
-                        state, kept = await carrier.put_file(order, path, source)
-                    finally:
-                        source.close()
+                    state, kept = await self._file(order, path, transfer)
                 return Done(order=order, state=state, made=made, kept=kept)
             case Move():
                 made = await carrier.make_directories(carrier.unmade(order.missing))
@@ -87,8 +92,28 @@ class Performer:
             case _:
                 assert_never(order)
 
+    async def _file(self, order: Put, path: RemotePath, transfer: Transfer) -> tuple[RemoteState, bytes]:
+        source = self._metered(order, transfer)
+        try:
+            if self._chunks.take(order):
+                upload = ChunkedUpload(self._chunks, order, source, transfer)
+                return await self._carrier.put_large_file(order, path, source, upload.send)
+
+            async def send(upload: Upload) -> RemoteState:
+                state: RemoteState = await self._handlers.call("upload_file", upload, source)
+                return state
+
+            return await self._carrier.put_file(order, path, source, send)
+        finally:
+            source.close()
+
     def _metered(self, order: Put, transfer: Transfer) -> Metered:
-        return Metered(self._open_source(order), transfer, self._handlers.runner.check_cancelled, self._pace)
+        try:
+            source = self._open_source(order)
+        except Stale:
+            self._chunks.begun.unwant_all(order.file)
+            raise
+        return Metered(source, transfer, self._handlers.runner.check_cancelled, self._pace)
 
     async def batch(self, transfers: Sequence[Transfer]) -> list[Done | Exception]:
         """Perform Puts of files together; for each its end, or what was raised for it. Raises cancellation only.

@@ -24,14 +24,16 @@ from onitufs.model.errors import (
     TooLarge,
 )
 from onitufs.model.ids import EntryName, FileId
-from onitufs.model.orders import Done, Failed, Order, Outcome, Put
+from onitufs.model.orders import Done, Failed, Interest, Order, Outcome, Put
 from onitufs.model.source import Source
 
 from .accounts import Accounts, Gate
 from .backlog import Backlog
 from .backoff import Backoff
+from .begun import BegunUploads
 from .calling import Handlers, Runner, Threads
 from .carrying import Carrier
+from .chunking import Chunks
 from .claims import Ticket
 from .condition import Condition
 from .handlers import RemotePath
@@ -60,6 +62,7 @@ class Plug(Sight):
     `path_of` gives the remote path of a Place now, and raises Gone if a directory above it has no Copy. `directory`:
     the wanted Place of a `missing` directory; `directory_mode` its permission bits. `fits`: whether an order still
     starts from the Copies as they are, asked when its turn comes; else it is reported as Failed(stale=True).
+    `interest`: in what a running Put of a large file does, asked now and then; if it is lost, the same is reported.
     `open_source` opens the bytes of a Put (raises Stale). `report` gets each order's end; the Copy is committed by it,
     before anything else of this file is begun, and the Referee asked again. `remember_identity` is called once, before
     the first work ever.
@@ -86,6 +89,7 @@ class Plug(Sight):
         work_dir: Path,
         directory_mode: Callable[[FileId], int] = lambda _: 0o755,
         fits: Callable[[Order], bool] = lambda _: True,
+        interest: Callable[[Put], Interest] = lambda _: Interest.WANTED,
         pace: Pace = unhurried,
         unfinished: Sequence[Unfinished] = (),
         lanes: int = 4,
@@ -113,9 +117,10 @@ class Plug(Sight):
         self._path_of = path_of
         self._directory = directory
         self._directory_mode = directory_mode
-        self._backlog = Backlog(report, self._backoff, bound, self._woke)
+        self._backlog = Backlog(report, interest, self._backoff, bound, self._woke)
         self._lanes = Lanes(lanes)
         self._condition = Condition(self.health, self._lanes, self._gate, self._backoff, self._supervisor, self._woke)
+        self._begun = BegunUploads(work_dir / "uploads", now_s)
         self._made: set[FileId] = set()
         self._wake = trio.Event()
         self._performer: Performer | None = None
@@ -149,6 +154,7 @@ class Plug(Sight):
         """Forget the order of this file that is queued or waits; a running one runs on."""
         self._condition.fits_now(file)
         self._backlog.withdraw(file)
+        self._begun.unwant_all(file)
 
     def pending(self, file: FileId) -> bool:
         """Whether an order of this file is queued or running."""
@@ -209,6 +215,15 @@ class Plug(Sight):
             algorithm=self.driver.manifest.digest,
         )
 
+    def _new_chunks(self, handlers: Handlers) -> Chunks:
+        return Chunks(
+            handlers,
+            self._begun,
+            still_wanted=self._backlog.still_wanted,
+            went_well=self._condition.well,
+            pace=self._pace,
+        )
+
     async def _session(self) -> None:
         handlers = await self._opener.open(self._identity, self._gate)
         lookers = Lookers(self._looking(handlers), self._condition.troubled, self._condition.broken)
@@ -220,7 +235,9 @@ class Plug(Sight):
             account = handlers.get("account")
             if account is not None:
                 self._gate.join(self._accounts.get(self.driver.name, account))
-            self._performer = Performer(handlers, self._new_carrier(handlers), self._open_source, self._pace)
+            chunks = self._new_chunks(handlers)
+            await handlers.runner.run(self._begun.load)
+            self._performer = Performer(handlers, self._new_carrier(handlers), chunks, self._open_source, self._pace)
             while self._unfinished:
                 outcome = await outcome_of(self._unfinished[-1], handlers)
                 self._unfinished.pop()
@@ -230,6 +247,8 @@ class Plug(Sight):
             async with trio.open_nursery() as nursery:
                 if handlers.has("tend"):
                     nursery.start_soon(tend, self.entry, handlers)
+                if chunks.chunk_bytes:
+                    nursery.start_soon(chunks.sweep, self.entry, self.pending)
                 await self._dispatch(nursery)
         finally:
             await self._end_looking(lookers)
@@ -331,6 +350,8 @@ class Plug(Sight):
         try:
             done = await self._performer.one(order, transfer)
         except Exception as exc:  # noqa: BLE001  sorted out there; a bug is raised again
+            if transfer.moved:  # a large file on a line that often breaks comes nearer each time
+                job.failures = 0
             self._failed(job, exc)
         else:
             self._end(job, done)

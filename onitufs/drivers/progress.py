@@ -31,6 +31,7 @@ class Transfer:
     of: int
     now_s: Callable[[], float]
     bytes: int = 0
+    moved: bool = False  # whether the service confirmed some of it, before its end
     _mark: tuple[float, int] = (0.0, 0)
     _rate: float = 0.0
     _started: float = field(init=False)
@@ -38,6 +39,17 @@ class Transfer:
     def __post_init__(self) -> None:
         self._started = self.now_s()
         self._mark = (self._started, 0)
+
+    def goes_on_at(self, offset: int) -> None:
+        """So much of it is there already, by another transfer; what counts for the rate begins here."""
+        self.bytes = offset
+        self._mark = (self.now_s(), offset)
+        self._rate = 0.0
+
+    def confirmed(self, offset: int) -> None:
+        """The service has so much of it for certain."""
+        self.bytes = offset
+        self.moved = True
 
     @property
     def what(self) -> str:

@@ -20,6 +20,9 @@ _OLDEST_EVERY = 4
 SMALL_BYTES = 256 * 1024
 """Files up to this size go in batches, where the driver takes batches."""
 
+LARGE_BYTES = 32 * 1024 * 1024
+"""Files above this size leave a lane to the large ones below it, which would wait for hours otherwise."""
+
 
 class Line(enum.IntEnum):
     """Orders that compete with each other only."""
@@ -27,12 +30,14 @@ class Line(enum.IntEnum):
     NAMES = 0  # moves, deletes, directories, links, attributes: no bytes
     SMALL = 1
     LARGE = 2
+    HUGE = 3
 
 
 def line_of(order: Order) -> tuple[Line, int]:
     """The line of an order, and how many bytes it moves."""
     if isinstance(order, Put) and order.kind is Kind.FILE:
-        return (Line.SMALL if order.size <= SMALL_BYTES else Line.LARGE), order.size
+        line = Line.SMALL if order.size <= SMALL_BYTES else Line.LARGE if order.size <= LARGE_BYTES else Line.HUGE
+        return line, order.size
     return Line.NAMES, 0
 
 

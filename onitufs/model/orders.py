@@ -1,10 +1,19 @@
 """What the Referee orders, and what a Plug reports back."""
 
+import enum
 from dataclasses import dataclass
 
 from .copies import Copy, Place, RemoteState
 from .files import Kind
 from .ids import EntryName, FileId, GenerationId
+
+
+class Interest(enum.Enum):
+    """In what a running order does."""
+
+    WANTED = enum.auto()
+    OVERTAKEN = enum.auto()  # a newer generation of the file is to be placed
+    NONE = enum.auto()  # nothing of the file is to be there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

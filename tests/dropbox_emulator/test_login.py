@@ -116,7 +116,7 @@ def test_what_the_app_gives_back_is_gone_but_no_other_login(
     with pytest.raises(exceptions.AuthError):
         client.users_get_current_account()
     other.users_get_current_account()
-    assert len(dropbox_emulator.control.journal("oauth2/token")) == 3  # the last of them in vain
+    assert len(dropbox_emulator.control.journal("oauth2/token")) == 2
 
 
 def test_a_refresh_token_may_get_less_but_not_more(connect: Connect) -> None:

@@ -149,7 +149,7 @@ def test_the_installed_drivers():
 def test_an_unknown_driver_names_the_nearest_and_the_known():
     with pytest.raises(SetupError, match="did you mean 'local_storage'"):
         Registry().get("localstorage")
-    with pytest.raises(SetupError, match="there are: local_storage"):
+    with pytest.raises(SetupError, match="there are: dropbox, local_storage"):
         Registry().get("zzz")
 
 

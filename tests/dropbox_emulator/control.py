@@ -16,6 +16,7 @@ from dropbox import files, users
 
 from . import names, wire
 from .accounts import Account
+from .content import Content
 from .errors import LookupRefused, Refused, WriteRefused
 from .faults import Fault
 from .server import Server
@@ -77,10 +78,10 @@ class Commands:
         return self._service.journal.since(since, route)
 
     async def wait_for_call(self, route: str, since: int = 0, count: int = 1, over: bool = True) -> Entries:
-        """Wait until there were `count` calls of `route` after entry `since`. `over`: and are over, else: at work."""
+        """Wait until there were `count` calls of `route` after entry `since`; `over`: and are over."""
         while True:
             found = self._service.journal.since(since, route)
-            found = [entry for entry in found if entry["ended"] is not None or (entry["read"] and not over)]
+            found = [entry for entry in found if not over or entry["ended"] is not None]
             if len(found) >= count:
                 return found
             await self._service.journal.bell.wait()
@@ -205,6 +206,16 @@ class Commands:
         """All below a folder, parents first."""
         folder = self._account(account).tree.find(path)
         return [told(node) for node in folder.walk() if node is not folder]
+
+    def past(self, account: str | None = None) -> Sequence[str]:
+        """Contents that were replaced or deleted and can be brought back, oldest first."""
+        tree = self._account(account).tree
+        now = {node.id: node.content.hash for node in tree.by_id.values() if node.content is not None}
+        kept: dict[tuple[str, str], Content] = {}
+        for metadata, content in tree.revisions.values():
+            if now.get(metadata.id) != content.hash:
+                kept.setdefault((metadata.id, content.hash), content)
+        return [base64.b64encode(content.read()).decode() for content in kept.values()]
 
     def mark(self, path: str, account: str | None = None, **flags: Any) -> None:
         """Set one of MARKS of what is there."""

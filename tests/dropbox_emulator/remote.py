@@ -4,6 +4,7 @@ import base64
 import json
 import socket
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 Entries = list[dict[str, Any]]
@@ -76,6 +77,9 @@ class Control:
 
     def list(self, path: str = "", account: str | None = None) -> Entries:
         return self.do("list", path=path, account=account)
+
+    def past(self, account: str | None = None) -> Sequence[bytes]:
+        return [base64.b64decode(data) for data in self.do("past", account=account)]
 
     def mark(self, path: str, **flags: Any) -> None:
         self.do("mark", path=path, **flags)

@@ -2,9 +2,9 @@
 
 import os
 import tempfile
+from functools import partial
 
-from blake3 import blake3
-
+from onitufs.model.digests import algorithm_of, digest_of
 from onitufs.model.errors import Conflict, Gone
 
 from .placing import expect
@@ -12,6 +12,10 @@ from .subject import Subject
 
 CONTENT = bytes(range(256)) * 80_000
 """20 MB: more than what any driver takes in one step."""
+
+
+def _part(data: bytes, offset: int, length: int) -> bytes:
+    return data[offset : offset + length]
 
 
 async def reads_by_range(s: Subject) -> None:
@@ -41,7 +45,7 @@ async def reads_whole(s: Subject) -> None:
         with tempfile.TemporaryFile() as file:
             digest = await s.call("get_file", (b"f",), rev, file.fileno(), ticks.append)
             assert os.pread(file.fileno(), len(CONTENT) + 1, 0) == data
-        assert digest in (b"", blake3(data).digest())
+        assert digest in (b"", digest_of(partial(_part, data), algorithm_of(digest)))
         assert (sorted(ticks), ticks[-1]) == (ticks, len(data))
     with tempfile.TemporaryFile() as file:
         await expect(Gone, s, "get_file", (b"no",), rev, file.fileno(), ticks.append)

@@ -5,6 +5,7 @@ Encoding an inode takes about 1 us, so no record is kept decoded just to save th
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from struct import Struct
 from typing import Any
 
@@ -131,6 +132,7 @@ def pack_copy(c: Copy) -> bytes:
     return packed
 
 
+@lru_cache(4096)  # each is asked for several times while its file is placed, and they never change
 def unpack_copy(value: bytes) -> Copy:
     f = _read(value, 2, "copy")
     return Copy(

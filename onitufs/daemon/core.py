@@ -35,6 +35,7 @@ from .draining import Draining
 from .entries import Entries
 from .keeping import Keeping
 from .options import MountOptions
+from .pacing import Pacing
 from .past import Past
 from .service import Answer, Service
 from .setups import Setups
@@ -42,9 +43,6 @@ from .setups import Setups
 SWITCH_S = (
     0.0005  # a program's call waits so long at most for an entry's thread that computes; Python's default is 5 ms
 )
-QUIET_S = 0.1  # without a request for so long, no program is at work on the mount
-LONGEST_REST_S = 0.5
-REST = 8  # while programs are at work, placing rests so many times as long as it worked
 HANGING_S = 20.0  # what a call of an entry that cannot be interrupted gets when the daemon ends
 
 log = logging.getLogger(__name__)
@@ -129,7 +127,7 @@ class _Daemon:
         self._setups = Setups(setup, self._entries, volume)
         self._linger_s = options.linger_s
         self._lingering: trio.CancelScope | None = None  # the mount is gone, and what is left is being placed
-        self._hurried = False  # somebody waits until everything is placed
+        self._pacing = Pacing(lambda: self._mount.asked_s)
 
     async def run(self, serve: Serve, ready: Callable[[], None], connection: int | None) -> None:
         async with trio.open_nursery() as nursery:
@@ -154,7 +152,7 @@ class _Daemon:
             for_kernel = self._options.for_kernel(str(self._setup.path))
             with mounting.mounted(operations, self._mountpoint, for_kernel, connection) as mount:
                 self._mount = mount
-                placing.pace = self._pace
+                placing.pace = self._pacing.rest_s
                 self._entries.tell_kernel, self._entries.room_to_tell = mount.changed_outside, mount.room_to_tell
                 await nursery.start(partial(serve, self._service(), state=str(self._state)))
                 await nursery.start(self._heed_signals)
@@ -163,12 +161,6 @@ class _Daemon:
             await self._linger()
             _end_at_the_latest()
             nursery.cancel_scope.cancel()
-
-    def _pace(self, worked_s: float) -> float:
-        """Programs go first: while they use the mount, placing rests most of the time. Any thread may ask."""
-        if self._hurried or time.monotonic() - self._mount.asked_s > QUIET_S:
-            return 0.0
-        return min(REST * worked_s, LONGEST_REST_S)
 
     def _service(self) -> Answers:
         identity = Identity(
@@ -208,7 +200,7 @@ class _Daemon:
     async def _stop(self, timeout_s: float | None, now: bool) -> Answer:
         """service.Service.stop: place everything, unmount, end."""
         done = self._placing.idle
-        self._hurried = True
+        self._pacing.hurried = True
         if not now:
             if self._lingering is not None:
                 self._lingering.deadline = float("inf")  # it is we who wait now
@@ -217,7 +209,7 @@ class _Daemon:
                     await self._placing.progress()
             done = self._placing.idle
         if not await self._unmount():
-            self._hurried = False
+            self._pacing.hurried = False
             return {"done": done, "pending": self._volume.unsettled, "busy": True}
         return {"done": done and self._placing.idle, "pending": self._volume.unsettled, "busy": False}
 

@@ -1,12 +1,12 @@
 """Calls to a driver's handlers: the async ones on the loop, the plain ones in the entry's own threads."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar, TypeVarTuple
 
 import trio
 
-from onitufs.model.errors import ServiceError
+from onitufs.model.errors import DriverError, ServiceError
 
 from .accounts import Gate
 
@@ -86,6 +86,16 @@ class Handlers:
     async def look(self, name: str, *args: Any) -> Any:
         """As `call`, of a handler that changes nothing and may be left behind when nobody waits for it any more."""
         return await self._through_gate(self.runner.look, name, args)
+
+    async def look_each(self, name: str, arguments: Sequence[Any]) -> list[Any]:
+        """As `look` for each of the arguments: its answer, or the DriverError that it raises."""
+        answers: list[Any] = []
+        for argument in arguments:
+            try:
+                answers.append(await self.look(name, argument))
+            except DriverError as exc:
+                answers.append(exc)
+        return answers
 
     async def _through_gate(self, run: Callable[..., Any], name: str, args: tuple[Any, ...]) -> Any:
         gate = self._gate if name != "close" else None

@@ -249,6 +249,14 @@ class Lists(Protocol):
         ...
 
 
+class StatsMany(Protocol):
+    """Optional: what stands at many paths, for less than their sum."""
+
+    def stat_many(self, paths: Sequence[RemotePath]) -> Answer[list[Found | DriverError | None]]:
+        """As stat of each; one answer for each, in order. Raises only what concerns all of them."""
+        ...
+
+
 class Watches(Protocol):
     """Optional, with the ability `watch`: changes are told, not only found by listing everything now and then."""
 

@@ -1,12 +1,12 @@
 """What an entry holds, as the rest of the program sees it through a Plug: lists, states, bytes, changes."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 import trio
 
-from onitufs.model.errors import Conflict, Gone, ServiceError
+from onitufs.model.errors import Conflict, DriverError, Gone, ServiceError
 from onitufs.model.files import Kind
 from onitufs.model.ids import EntryName, FileId
 
@@ -75,6 +75,17 @@ class Sight:
         """What stands at a path; None if the service says that nothing does. () is the root."""
         found: Found | None = await self._run(self._quick, lambda handlers: handlers.look("stat", path))
         return found
+
+    async def look_at(self, paths: Sequence[RemotePath]) -> list[Found | DriverError | None]:
+        """As look() at each of many paths, for less than their sum; in place of an answer, the error that it raises."""
+
+        async def look(handlers: Handlers) -> list[Found | DriverError | None]:
+            if handlers.has("stat_many"):
+                together: list[Found | DriverError | None] = await handlers.look("stat_many", paths)
+                return together
+            return await handlers.look_each("stat", paths)
+
+        return await self._run(self._quick, look)
 
     async def list_directory(self, path: RemotePath) -> list[tuple[bytes, Found]]:
         """All names in a directory: complete, or an error is raised. Gone if there is none."""

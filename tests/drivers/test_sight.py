@@ -424,3 +424,17 @@ def test_nobody_waits_for_a_look_that_hangs(name, args):
         trio.run(look)
     finally:
         driver.released.set()
+
+
+async def test_of_many_looks_one_that_fails_keeps_no_other_from_its_answer(world, plug):
+    world.service.put((b"f",), b"x")
+
+    async def hook(what, path):
+        if what == "stat" and path == (b"bad",):
+            raise Conflict("odd")
+
+    world.service.hook = hook
+    found, bad, none = await plug.look_at([(b"f",), (b"bad",), (b"none",)])
+    assert (found, none) == (await plug.look((b"f",)), None)
+    assert isinstance(bad, Conflict)
+    assert plug.health.state == "up"

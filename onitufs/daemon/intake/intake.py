@@ -4,6 +4,7 @@ import heapq
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVarTuple
 
 import trio
@@ -22,6 +23,7 @@ AGAIN_S = 0.3  # a place where something was under way is looked at again after 
 AT_MOST_AGAIN_S = 30.0
 RESCAN_S = 300.0  # how often an entry is listed whose driver cannot watch
 MOST_HINTS = 20_000  # with more than that, listing everything is cheaper
+TOGETHER = 100  # paths that are looked at in one call
 SLICE = 25  # names of a listing that are compared before other tasks get a turn
 TROUBLE_S = 1.0
 
@@ -201,12 +203,32 @@ class Intake:
         return True
 
     async def _look_at_some(self) -> None:
-        for _ in range(SLICE):
-            if not self._hints:
-                break
-            path = next(iter(self._hints))
+        """Most of what is told are our own changes: one look at many of them says so. The others are judged singly."""
+        paths = list(islice(self._hints, TOGETHER))
+        for path in paths:
             del self._hints[path]
+        known = [path for path in paths if self._outside.place(path) is not None]
+        try:
+            answers = await self._plug.look_at(known)
+        except DriverError:
+            answers = []
+        news = dict.fromkeys(paths)
+        for path, found in zip(known, answers, strict=False):
+            if not isinstance(found, DriverError) and self._is_no_news(path, found):
+                del news[path]
+                self._tries.pop(path, None)
+        for path in news:
             await self._try(path, self._arriving.look, path)
+
+    def _is_no_news(self, path: RemotePath, found: Found | None) -> bool:
+        """Whether what was found is what is known now, so that there is nothing to judge, whatever is under way."""
+        place = self._outside.place(path)
+        if place is None:
+            return False
+        copy = self._placements.at(self._entry, place)
+        if copy is None or found is None:
+            return copy is None and found is None
+        return _is_as_known(copy, found)
 
     async def _try(self, path: RemotePath, look: Callable[[*Ts], Awaitable[None]], *args: *Ts) -> None:
         """Look at one path. What keeps it from being judged keeps no other from it."""

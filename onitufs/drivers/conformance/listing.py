@@ -40,6 +40,18 @@ async def lists(s: Subject) -> None:
     await expect(Gone, s, "list_directory", (b"theirs", b"below"))
 
 
+async def looks_at_many(s: Subject) -> None:
+    """Together, each path has the answer that it has alone."""
+    if not s.handlers.has("stat_many"):
+        return
+    await s.put((b"ours",), b"one")
+    s.outside.make_directory((b"directory",))
+    s.outside.write((b"directory", b"theirs"), b"three")
+    paths = [(b"ours",), (b"no",), (), (b"directory", b"theirs"), (b"ours", b"below"), (b"no", b"no"), (b"directory",)]
+    assert await s.call("stat_many", paths) == [await s.call("stat", path) for path in paths]
+    assert await s.call("stat_many", []) == []
+
+
 async def lists_awkward_names(s: Subject) -> None:
     """Names are listed as they are."""
     if "list" not in s.abilities:

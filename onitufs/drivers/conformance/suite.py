@@ -144,6 +144,9 @@ class DriverConformance:
     def test_lists(self, tmp_path: Path) -> None:
         self._check(listing.lists, tmp_path)
 
+    def test_looks_at_many(self, tmp_path: Path) -> None:
+        self._check(listing.looks_at_many, tmp_path)
+
     def test_lists_awkward_names(self, tmp_path: Path) -> None:
         self._check(listing.lists_awkward_names, tmp_path)
 

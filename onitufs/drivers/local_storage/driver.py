@@ -19,7 +19,7 @@ from .placing import Placer, sync_files
 from .reading import Reader, found_of
 from .syscalls import Status
 from .trash import Trash
-from .tree import Tree, fstat, lstat, open_private, rev_of, same_object, state_of, sync_directory
+from .tree import Directories, Tree, fstat, lstat, open_private, rev_of, same_object, state_of, sync_directory
 
 SOONEST_S = 1.0
 """How often everything is looked through at most."""
@@ -130,17 +130,32 @@ class LocalStorage:
     def stat(self, path: RemotePath) -> Found | None:
         if not path:
             return self._stat_root()
-        tree = self._tree()
-        with answering(self._root, path), tree.directories() as directories:
+        with self._tree().directories() as directories:
+            found = self._standing(directories, path)
+        if found is None:
+            self._stat_root()  # still what it was, so what is not found is not there
+        return found
+
+    def stat_many(self, paths: Sequence[RemotePath]) -> list[Found | DriverError | None]:
+        answers: list[Found | DriverError | None] = []
+        with self._tree().directories() as directories:
+            for path in paths:
+                try:
+                    answers.append(self._standing(directories, path) if path else self._stat_root())
+                except DriverError as exc:
+                    answers.append(exc)
+        if any(answer is None for answer in answers):
+            self._stat_root()
+        return answers
+
+    def _standing(self, directories: Directories, path: RemotePath) -> Found | None:
+        with answering(self._root, path):
             try:
                 directory = directories.fd(path[:-1])
                 found = lstat(path[-1], directory)
-                if found is not None:
-                    return found_of(found, path[-1], directory)
+                return None if found is None else found_of(found, path[-1], directory)
             except (FileNotFoundError, NotADirectoryError):
-                pass
-        self._stat_root()  # still what it was, so what is not found is not there
-        return None
+                return None
 
     def _stat_root(self) -> Found:
         """Raises ServiceError or NeedsPerson if the root is not the place any more that it was, or lost its mark."""

@@ -121,7 +121,7 @@ def _after_put(order: Put, done: Done, copies: Copies, verified_ns: int) -> Chan
         generation=order.generation,
         size=order.size,
         mtime_ns=order.mtime_ns,
-        mode=order.mode,
+        mode=order.mode if made or not is_directory or order.had is not None else 0,  # one that was there keeps its own
         rev="",
         made=made,
         found=_was_found(order, copies) or (is_directory and order.had is None and not made),

@@ -25,6 +25,7 @@ SETTLE_S = 2.0
 """How long a name rests before its Copies are moved or deleted."""
 
 _PERMISSIONS = 0o777
+_OWNERS = 0o700
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,13 +234,24 @@ def _keep_current(state: FileState, view: EntryView, copy: Copy) -> _Step:
     """The Copy is where it should be."""
     if not is_current(state, copy):
         return _Step(order=_put(state, view)) if _may_be_put(state) else _withheld(state)
-    if state.kind is not Kind.FILE:
+    if state.kind is Kind.SYMLINK:
         return _NOTHING
+    if state.kind is Kind.DIRECTORY:
+        return _give_mode(state, view, copy)
     mode = state.mode & _PERMISSIONS if view.abilities.mode else copy.mode
     mtime_ns = state.mtime_ns if view.abilities.mtime else copy.mtime_ns
     if (mode, mtime_ns) == (copy.mode, copy.mtime_ns):
         return _NOTHING
     return _Step(order=SetAttributes(entry=view.entry, file=state.file, copy=copy, mode=mode, mtime_ns=mtime_ns))
+
+
+def _give_mode(state: FileState, view: EntryView, copy: Copy) -> _Step:
+    """A directory's mode. One that was there before us has its own (its Copy says 0 then); its owner, who is us, has
+    all rights."""
+    mode = state.mode & _PERMISSIONS
+    if not (view.abilities.mode and copy.mode) or mode | _OWNERS == copy.mode | _OWNERS:
+        return _NOTHING
+    return _Step(order=SetAttributes(entry=view.entry, file=state.file, copy=copy, mode=mode, mtime_ns=copy.mtime_ns))
 
 
 def _bring(state: FileState, view: EntryView, copy: Copy, rests_in_s: float) -> _Step:

@@ -592,7 +592,7 @@ class Tree:
         if inode.nlink == 0 and self.catalog.get(keys.inode(number)) is None:
             return inode  # erased; only the kernel still holds it
         changes: Changes = {}
-        told = inode.files if (inode.mode, inode.mtime_ns) != kept and self._places_attributes(inode) else ()
+        told = inode.files if self._concerns_entries(inode, *kept) else ()
         for file in told:
             self.mark(changes, file, "attributes")
         self._commit(changes, inode)
@@ -600,9 +600,11 @@ class Tree:
             self.changed(file)
         return inode
 
-    def _places_attributes(self, inode: Inode) -> bool:
-        """Whether a change of mode or mtime concerns the entries now (not while a seal is to come anyway)."""
-        return inode.generation != 0 and inode.kind is Kind.FILE
+    def _concerns_entries(self, inode: Inode, mode: int, mtime_ns: int) -> bool:
+        """Whether a change of what were mode and mtime is to be placed now (not while a seal is to come anyway)."""
+        if inode.kind is Kind.DIRECTORY:  # whose times are those of what was last done in it
+            return inode.mode != mode and bool(inode.files)
+        return inode.kind is Kind.FILE and inode.generation != 0 and (inode.mode, inode.mtime_ns) != (mode, mtime_ns)
 
     def forget(self, number: InodeNumber) -> None:
         """The kernel holds the inode no more."""

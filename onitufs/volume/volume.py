@@ -369,9 +369,9 @@ class Volume(Evicting, Restoring):
         for name in inode.files:
             self.changed(name)
 
-    def _places_attributes(self, inode: Inode) -> bool:
+    def _concerns_entries(self, inode: Inode, mode: int, mtime_ns: int) -> bool:
         file = self._open.get(inode.number)
-        return super()._places_attributes(inode) and not (file is not None and file.dirty)
+        return super()._concerns_entries(inode, mode, mtime_ns) and not (file is not None and file.dirty)
 
     def flush(self, handle: Handle) -> None:
         """A descriptor is closed: seal if changed. Raises OSError."""

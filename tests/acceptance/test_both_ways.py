@@ -384,3 +384,33 @@ def test_an_unmounted_folder_deletes_nothing(onitu: Onitu) -> None:
     onitu.ok("entry", "resume", "b", "--mount", onitu.mnt)
     until("up", lambda: health(onitu, "b") == "up", QUICK_S)
     assert len(files(onitu.mnt)) == len(files(onitu.roots["b"])) == 5
+
+
+def modes(onitu: Onitu, path: str) -> set[int]:
+    return {(root / path).stat().st_mode & 0o777 for root in (onitu.mnt, *onitu.roots.values())}
+
+
+def test_a_directorys_mode_comes_and_goes(settled: Onitu) -> None:
+    until("placed alike", lambda: modes(settled, "d") == {0o755}, QUICK_S)
+
+    def given_on_an_entry() -> bool:  # again and again: what is done right after we made it may be taken for ours
+        (settled.roots["a"] / "d").chmod(0o750)
+        return modes(settled, "d") == {0o750}
+
+    until("a mode given on an entry is everywhere", given_on_an_entry, QUICK_S)
+    (settled.mnt / "d").chmod(0o705)
+    until("a mode given in the mount is everywhere", lambda: modes(settled, "d") == {0o705}, QUICK_S)
+
+
+def test_directories_that_were_there_before_keep_their_modes(new_onitu: Maker) -> None:
+    onitu = new_onitu()
+    for root, mode in zip(onitu.roots.values(), (0o755, 0o700), strict=True):
+        (root / "d").mkdir(mode=mode)
+        (root / "d" / "f").write_text("the same")
+    onitu.mount()
+    onitu.wait()
+    assert [(root / "d").stat().st_mode & 0o777 for root in onitu.roots.values()] == [0o755, 0o700]
+    (onitu.roots["b"] / "d").chmod(0o711)
+    until(
+        "a mode given on an entry is in the mount", lambda: (onitu.mnt / "d").stat().st_mode & 0o777 == 0o711, QUICK_S
+    )

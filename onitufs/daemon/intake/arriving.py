@@ -23,6 +23,7 @@ from .outside import Outside
 from .overtaken import free_conflict_name
 
 _PERMISSIONS = 0o777
+_OTHERS = 0o077  # of a directory: its owner, who is us, has all rights on an entry, whatever the mode says
 
 log = logging.getLogger(__name__)
 
@@ -135,6 +136,9 @@ class Arriving:
             mtime_ns=found.mtime_ns,
             mode=found.mode & _PERMISSIONS,
         )
+        if copy.kind is Kind.DIRECTORY:
+            self._same_directory(copy, now)
+            return
         self._note(now)
         name = volume.name(copy.file)
         abilities = self._outside.placing.facts.entries.get(self._entry)
@@ -144,12 +148,28 @@ class Arriving:
         mode = mtime_ns = None
         if abilities.mode and copy.mode and now.mode != copy.mode and inode.mode & _PERMISSIONS == copy.mode:
             mode = now.mode
-        if copy.kind is Kind.FILE and abilities.mtime and now.mtime_ns != copy.mtime_ns == inode.mtime_ns:
+        if abilities.mtime and now.mtime_ns != copy.mtime_ns == inode.mtime_ns:
             mtime_ns = now.mtime_ns
         if mode is not None or mtime_ns is not None:
             if mode is not None:
                 mode |= inode.mode & 0o7000
             volume.set_attributes(name.inode, mode=mode, mtime_ns=mtime_ns)
+            self._outside.tell_kernel(name.parent, name.name)
+
+    def _same_directory(self, copy: Copy, now: Copy) -> None:
+        """A directory of another mode. One that was there before us keeps its mode until others change that."""
+        if not copy.rev:  # the first look at what we have made, or found
+            self._note(now if copy.made else replace(now, mode=0))
+            return
+        self._note(now)
+        name = self._volume.name(copy.file)
+        abilities = self._outside.placing.facts.entries.get(self._entry)
+        if name is None or not name.alive or abilities is None or not abilities.mode:
+            return
+        mode = self._volume.peek(name.inode).mode
+        changed_here = copy.mode and (mode ^ copy.mode) & _OTHERS
+        if not changed_here and (mode ^ now.mode) & _OTHERS:
+            self._volume.set_attributes(name.inode, mode=mode & 0o7777 & ~_OTHERS | now.mode & _OTHERS)
             self._outside.tell_kernel(name.parent, name.name)
 
     def _edited(self, copy: Copy, found: Found) -> None:
@@ -221,7 +241,8 @@ class Arriving:
             case Meeting.JOIN:
                 assert there is not None
                 assert standing is not None
-                self._note(self._copy(there.file, standing.generation, place, found))
+                joined = self._copy(there.file, standing.generation, place, found)
+                self._note(joined if found.kind is not Kind.DIRECTORY else replace(joined, mode=0))
             case Meeting.WAIT | Meeting.DIGEST:
                 self._look_again(path)
                 return

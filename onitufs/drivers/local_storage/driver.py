@@ -216,6 +216,7 @@ class LocalStorage:
             if made:
                 with suppress(PermissionError):  # a directory of our own: then it is the disk that keeps no modes
                     os.fchmod(directories.fd(path), mode | 0o700)  # we must be able to place what belongs in it
+                found = fstat(directories.fd(path))
                 sync_directory(directory)
             return state_of(found), made
 
@@ -303,7 +304,7 @@ class LocalStorage:
             directories.changed(target)
             if there is None:
                 _rename_new(tree, path, source, to, target)
-            elif replaces is None or replaces not in ("", rev_of(there)):
+            elif replaces is None or not (replaces == "" or _expected(there, replaces, kind_of(there.st_mode))):
                 raise Conflict(f"{shown(to)} in {self._root} is not what was placed there")
             elif stat.S_ISDIR(there.st_mode):
                 os.rmdir(to[-1], dir_fd=target)  # ENOTEMPTY is a Conflict
@@ -367,9 +368,11 @@ class LocalStorage:
                     raise Conflict(f"{shown(path)} in {self._root} is not what was placed there")
                 if kind is Kind.SYMLINK:
                     os.utime(path[-1], ns=(mtime_ns, mtime_ns), dir_fd=directory, follow_symlinks=False)
+                elif kind is Kind.DIRECTORY:  # its time is that of what was last done in it
+                    os.chmod(f"/proc/self/fd/{fd}", mode | 0o700)
                 else:
                     opened = f"/proc/self/fd/{fd}"  # this very object, whatever the name leads to by now
-                    os.chmod(opened, mode | (0o700 if kind is Kind.DIRECTORY else 0))
+                    os.chmod(opened, mode)
                     os.utime(opened, ns=(mtime_ns, mtime_ns))
                 return state_of(fstat(fd))
             finally:
@@ -379,7 +382,9 @@ class LocalStorage:
 def _expected(found: Status, rev: str, kind: Kind) -> bool:
     if kind_of(found.st_mode) is not kind:
         return False
-    return rev_of(found) == rev or (rev == "" and kind is Kind.DIRECTORY)
+    if kind is Kind.DIRECTORY:  # with whatever mode, and whatever is in it
+        return rev == "" or same_object(found, rev)
+    return rev_of(found) == rev
 
 
 def _answer(exc: OSError | DriverError, root: Path, path: RemotePath) -> DriverError:

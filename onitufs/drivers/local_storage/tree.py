@@ -231,9 +231,9 @@ def fstat(fd: int) -> Status:
 
 
 def rev_of(found: Status) -> str:
-    """Identity and state of an object: inode, size, mtime and ctime; of a directory its inode only."""
+    """Identity and state of an object: inode, size, mtime and ctime; of a directory inode and mode."""
     if stat.S_ISDIR(found.st_mode):
-        return f"d{found.st_ino:x}"
+        return f"d{found.st_ino:x}.{stat.S_IMODE(found.st_mode):o}"
     return f"{found.st_ino:x}.{found.st_size:x}.{found.st_mtime_ns:x}.{found.st_ctime_ns:x}"
 
 
@@ -248,4 +248,5 @@ def state_of(found: Status, digest: bytes = b"") -> RemoteState:
 
 def same_object(found: Status | None, rev: str) -> bool:
     """Whether that is the object of `rev` with the same content, whatever was renamed or given another mode since."""
-    return found is not None and rev_of(found).split(".")[:3] == rev.split(".")[:3]
+    parts = 3 if rev.count(".") == 3 else 1  # of a directory its inode
+    return found is not None and rev_of(found).split(".")[:parts] == rev.split(".")[:parts]

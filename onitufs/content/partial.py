@@ -4,10 +4,11 @@ Which ones is kept in memory only: after a crash they are fetched again.
 """
 
 import os
+from collections.abc import Container, Iterator
 
 from onitufs.model.ids import ContentId
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 16
 
 
 class Partial:
@@ -36,21 +37,33 @@ class Partial:
     def has(self, block: int) -> bool:
         return bool(self._here[block])
 
-    def span(self, block: int) -> tuple[int, int]:
-        """Offset and length of a block."""
-        offset = block * BLOCK_BYTES
-        return offset, min(BLOCK_BYTES, self.size - offset)
+    def missing(self, blocks: range, under_way: Container[int], most: int) -> Iterator[range]:
+        """Runs of at most so many of these blocks that are not here, nor under way when the iterator comes to them."""
+        at = blocks.start
+        while (at := self._here.find(0, at, blocks.stop)) >= 0:
+            end = at
+            while end < min(blocks.stop, at + most) and not self._here[end] and end not in under_way:
+                end += 1
+            if end > at:
+                yield range(at, end)
+            at = max(end, at + 1)
 
-    def put(self, block: int, data: bytes) -> None:
-        """A whole block has come. Raises OSError."""
-        offset, length = self.span(block)
+    def span(self, blocks: range) -> tuple[int, int]:
+        """Offset and length of some blocks."""
+        offset = blocks.start * BLOCK_BYTES
+        return offset, min(blocks.stop * BLOCK_BYTES, self.size) - offset
+
+    def put(self, blocks: range, data: bytes) -> None:
+        """These blocks have come. Raises OSError."""
+        offset, length = self.span(blocks)
         assert len(data) == length
-        while data:
-            done = os.pwrite(self.fd, data, offset)
-            data, offset = data[done:], offset + done
-        if not self._here[block]:
+        left = memoryview(data)
+        while left:
+            done = os.pwrite(self.fd, left, offset)
+            left, offset = left[done:], offset + done
+        for block in blocks:
+            self.left -= not self._here[block]
             self._here[block] = 1
-            self.left -= 1
 
     def read(self, offset: int, length: int) -> bytes:
         """Up to `length` bytes, of blocks that are here; fewer only at the end. Raises OSError."""

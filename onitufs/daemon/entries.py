@@ -108,6 +108,8 @@ class Entries:
         facts.rulebook = rules
         facts.entries = {wanted.name: _abilities(ready[wanted.name][0]) for wanted in setup.entries if wanted.writable}
         self._placing.plugs = plugs
+        said = {wanted.name: wanted.velocity for wanted in setup.entries}
+        self._placing.velocities = {name: velocity for name, velocity in said.items() if velocity is not None}
 
     def use_rules(self, setup: Setup) -> None:
         """The rules of the setup in force, after `drained` has changed."""

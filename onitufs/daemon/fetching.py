@@ -5,60 +5,38 @@ than the bounds say. What has come as a whole is given to the volume, which reco
 """
 
 import contextlib
-import errno
-import logging
-import os
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 
 import trio
 
 from onitufs.content.partial import BLOCK_BYTES, Partial
 from onitufs.drivers.handlers import RemotePath
 from onitufs.drivers.plug import Plug
-from onitufs.model.copies import Copy, Found
-from onitufs.model.digests import algorithm_of, comparable, digest_of
-from onitufs.model.errors import Conflict, Gone, OnituError, ServiceError
-from onitufs.model.files import Inode, Kind
-from onitufs.model.ids import GenerationId, InodeNumber
+from onitufs.model.copies import Copy
+from onitufs.model.errors import Conflict, ServiceError
+from onitufs.model.files import Inode
+from onitufs.model.ids import EntryName, InodeNumber
 from onitufs.volume import Volume
 
-from .holders import Holders, Wanted
-from .reading_ahead import Streams
+from .attempts import Attempt, is_any_of
+from .holders import Holders, Wanted, wanted_of
+from .reading_ahead import MOST_AHEAD, PIECE_S, Streams, ahead_of, piece_of
+from .under_way import Under, telling
+from .verifying import Verifier
 
 STALL_S = 10.0  # who gives nothing for so long is not waited for
 BOUND_S = 30.0  # for a block
-AHEAD_READS = 4  # blocks that are read ahead at one time, of all files
-WHOLE_READS = 4  # blocks of one file that is fetched whole
-VERIFY_S = 2.0  # what open() gives an entry to say whether it still has the bytes
+AHEAD_READS = 6  # calls to one entry at one time that nobody waits for yet; a Plug makes more, for those who wait
+WHOLE_READS = 4  # calls at one time for one file that is fetched whole
+ONE_CALL_BYTES = 1 << 20  # a file up to this size is fetched by one call for a range, if the entry is not slow
 SWEEP_S = 10.0
 IDLE_S = 600.0  # what was half fetched is kept so long after the last read
 MOST_PARTIAL = 200  # files half fetched that nobody reads at the moment
 
-log = logging.getLogger(__name__)
 
-_Trouble = OnituError | OSError | trio.TooSlowError
-
-
-class _Under:
-    """Something under way that several may wait for."""
-
-    def __init__(self) -> None:
-        self.done = trio.Event()
-        self.trouble: _Trouble | None = None
-
-    async def wait(self) -> None:
-        await self.done.wait()
-        if self.trouble is not None:
-            raise _again(self.trouble)
-
-
-class _Unanswered(Exception):
-    """An entry has not said in time whether it still has what it had: no reason to think that it has not."""
-
-
-class _Whole(_Under):
+class _Whole(Under):
     def __init__(self) -> None:
         super().__init__()
         self.scope = trio.CancelScope()
@@ -66,17 +44,27 @@ class _Whole(_Under):
         self.kept = False  # goes on though nobody waits
 
 
+class _Piece(Under):
+    """Some blocks that are asked for in one call; `ahead`: before anybody waits for them."""
+
+    def __init__(self, ahead: bool) -> None:
+        super().__init__()
+        self.ahead = ahead
+
+
 @dataclass(slots=True, eq=False)
 class _Fetch:
-    """A file of which some blocks are wanted."""
+    """A file of which some blocks are wanted. `bytes_per_s`: what is expected of who gives them."""
 
     number: InodeNumber
     wanted: Wanted
     partial: Partial
-    under: dict[int, _Under] = field(default_factory=dict)  # by block
+    bytes_per_s: float
+    under: "dict[int, _Piece]" = field(default_factory=dict)  # by block
     streams: Streams = field(default_factory=Streams)
-    end: _Under = field(default_factory=_Under)  # done: given to the volume, or abandoned
+    end: Under = field(default_factory=Under)  # done: given to the volume, or abandoned
     ending: bool = False
+    givers: set[EntryName] = field(default_factory=set)
     users: int = 0
     used_s: float = 0.0
 
@@ -91,8 +79,11 @@ class Fetcher:
         self._bound_s = bound_s
         self._fetches: dict[InodeNumber, _Fetch] = {}
         self._wholes: dict[InodeNumber, _Whole] = {}
-        self._looks: dict[InodeNumber, _Under] = {}
-        self._ahead = trio.CapacityLimiter(AHEAD_READS)
+        self._verifier = Verifier(holders, self._start)
+        self._each_alone: set[InodeNumber] = set()  # ranges of several holders did not make up the file
+        self._ahead: defaultdict[EntryName, trio.CapacityLimiter] = defaultdict(
+            lambda: trio.CapacityLimiter(AHEAD_READS)
+        )
         self._nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -117,6 +108,9 @@ class Fetcher:
             fetch = self._fetch(number)
             if fetch is None:
                 return None
+            if number in self._each_alone:
+                await self.fetch_all(number)
+                continue
             await self._ensure(fetch, offset, length)
             if not fetch.end.done.is_set():
                 return fetch.partial.read(offset, length)
@@ -137,41 +131,14 @@ class Fetcher:
         if not inode.absent:
             return None
 
-        async def read(plug: Plug, path: RemotePath, copy: Copy) -> bytes:
+        async def call(plug: Plug, path: RemotePath, copy: Copy) -> bytes:
             return await self._read(plug, path, copy, 0, min(length, inode.size))
 
-        return await self.holders.ask(_wanted(inode), read) if inode.size else b""
+        return await self.holders.ask(wanted_of(inode), call) if inode.size else b""
 
     async def verify(self, number: InodeNumber) -> None:
-        """See Far.verify. Waits for an answer for VERIFY_S at most; for a change to be taken over, as Holders.ask."""
-        look = self._looks.get(number)
-        if look is None:
-            inode = self._volume.peek(number)
-            if not inode.absent or not self.holders.can_answer(_wanted(inode)):
-                return
-            look = self._looks[number] = _Under()
-            self._start(self._look, inode, look)
-        try:
-            await look.wait()
-        except (ServiceError, trio.TooSlowError):
-            return
-
-    async def _look(self, inode: Inode, look: _Under) -> None:
-        async def at(plug: Plug, path: RemotePath, copy: Copy) -> None:
-            found: Found | None = None
-            with trio.move_on_after(VERIFY_S) as scope:
-                found = await plug.look(path)
-            if scope.cancelled_caught:
-                raise _Unanswered
-            if found is None:
-                raise Gone(f"nothing is there any more for inode {inode.number}")
-            if found.kind is not Kind.FILE or found.state.rev != copy.rev:
-                raise Conflict(f"it has rev {found.state.rev}, not {copy.rev}")
-
-        with _telling(look), contextlib.suppress(_Unanswered):
-            await self.holders.ask(_wanted(inode), at)
-        del self._looks[inode.number]
-        look.done.set()
+        """See Far.verify."""
+        await self._verifier.verify(self._volume.peek(number))
 
     async def fetch_all(self, number: InodeNumber) -> None:
         """See Far.fetch_all. If all who wait are cancelled, so is the fetch."""
@@ -198,62 +165,87 @@ class Fetcher:
         inode = self._volume.peek(number)
         if not inode.absent:
             return None
+        wanted = wanted_of(inode)
+        expected = self.holders.expected(wanted)
         content, fd = self._volume.begin_fetch()
-        fetch = self._fetches[number] = _Fetch(number, _wanted(inode), Partial(content, fd, inode.size))
+        fetch = _Fetch(number, wanted, Partial(content, fd, inode.size), expected.bytes_per_s)
+        self._fetches[number] = fetch
         return fetch
 
     async def _ensure(self, fetch: _Fetch, offset: int, length: int) -> None:
         partial = fetch.partial
+        stream = fetch.streams.reads(offset, length)
+        ahead = ahead_of(stream, fetch.bytes_per_s)
+        most = piece_of(ahead, fetch.bytes_per_s)
         blocks = partial.blocks(offset, length)
-        under = [self._block(fetch, block) for block in blocks if not partial.has(block)]
-        for block in partial.blocks(*fetch.streams.ahead(offset, length)):
-            if not partial.has(block):
-                self._block(fetch, block, ahead=True)
+        self._demand(fetch, blocks, most)
+        if ahead:
+            after = partial.blocks(offset + length, ahead)
+            after = range(max(blocks.stop, after.start, stream.reached), after.stop)
+            for piece in partial.missing(after, fetch.under, most):
+                if len(piece) == most or after.stop * BLOCK_BYTES >= partial.size:  # else it is worth no call yet
+                    self._begin(fetch, piece, ahead=True)
+                    stream.reached = piece.stop
         fetch.used_s = trio.current_time()
         fetch.users += 1
         try:
-            for one in under:
-                await one.wait()
+            for block in blocks:
+                if not partial.has(block):
+                    await self._wait_for(fetch, block, most)
             if partial.whole:
                 self._end(fetch)
         finally:
             fetch.users -= 1
 
-    def _block(self, fetch: _Fetch, block: int, *, ahead: bool = False) -> _Under:
+    async def _wait_for(self, fetch: _Fetch, block: int, most: int) -> None:
         under = fetch.under.get(block)
-        if under is None:
-            under = fetch.under[block] = _Under()
-            self._start(self._bring, fetch, block, under, ahead)
-        return under
+        if under is not None and under.ahead:
+            await under.done.wait()
+            if fetch.partial.has(block) or fetch.end.done.is_set():
+                return
+            self._demand(
+                fetch, range(block, block + 1), most
+            )  # what went wrong before anybody waited counts for nothing
+            under = fetch.under.get(block)
+        if under is not None:
+            await under.wait()
 
-    async def _bring(self, fetch: _Fetch, block: int, under: _Under, ahead: bool) -> None:
-        offset, length = fetch.partial.span(block)
+    def _demand(self, fetch: _Fetch, blocks: range, most: int) -> None:
+        for piece in fetch.partial.missing(blocks, fetch.under, most):
+            self._begin(fetch, piece)
 
-        async def read(plug: Plug, path: RemotePath, copy: Copy) -> bytes:
-            return await self._read(plug, path, copy, offset, length)
+    def _begin(self, fetch: _Fetch, blocks: range, *, ahead: bool = False) -> None:
+        under = _Piece(ahead)
+        fetch.under.update(dict.fromkeys(blocks, under))
+        self._start(self._bring, fetch, blocks, under)
 
-        with _telling(under), trio.fail_after(self._bound_s):
+    async def _bring(self, fetch: _Fetch, blocks: range, under: "_Piece") -> None:
+        offset, length = fetch.partial.span(blocks)
+
+        async def call(plug: Plug, path: RemotePath, copy: Copy) -> bytes:
+            async with self._ahead[copy.entry] if under.ahead else contextlib.nullcontext():
+                data = await self._read(plug, path, copy, offset, length)
+            fetch.givers.add(copy.entry)
+            return data
+
+        with telling(under), trio.fail_after(self._bound_s):
             await self._volume.space.room_for(length)
-            if ahead:
-                async with self._ahead:
-                    data = await self.holders.ask(fetch.wanted, read)
-            else:
-                data = await self.holders.ask(fetch.wanted, read)
+            data = await self.holders.ask(fetch.wanted, call)
             if not fetch.end.done.is_set():
-                fetch.partial.put(block, data)
+                fetch.partial.put(blocks, data)
                 self._volume.space.take(length, late=True)
-        del fetch.under[block]
+                fetch.bytes_per_s = self.holders.expected(fetch.wanted).bytes_per_s
+        for block in blocks:
+            del fetch.under[block]
         under.done.set()
         if fetch.partial.whole:
             self._end(fetch)
 
     async def _read(self, plug: Plug, path: RemotePath, copy: Copy, offset: int, length: int) -> bytes:
-        began_s = trio.current_time()
-        with trio.fail_after(self._stall_s):
+        with self.holders.measuring(copy.entry, length), self.holders.patient(copy.entry, self._stall_s):
             data = await plug.read(path, copy.rev, offset, length)
-        if len(data) != length:
-            raise Conflict(f"{len(data)} bytes at {offset} instead of {length}")
-        self.holders.measured(copy.entry, length, trio.current_time() - began_s)
+            if len(data) != length:
+                raise Conflict(f"{len(data)} bytes at {offset} instead of {length}")
         return data
 
     def _end(self, fetch: _Fetch) -> None:
@@ -265,34 +257,26 @@ class Fetcher:
     async def _hand_over(self, fetch: _Fetch) -> None:
         fetch.users += 1
         content, wanted = fetch.partial.content, fetch.wanted
-        with _telling(fetch.end):
-            wrong = await self._wrong(fetch)
+        with telling(fetch.end):
+            right = await is_any_of(fetch.partial.fd, self.holders.digests(wanted))
             if fetch.end.done.is_set():
                 return
-            for copy in wrong:
-                self.holders.changed(copy)
             del self._fetches[fetch.number]
             fetch.partial.close()
-            if wrong:
-                self._volume.abandon(content)
-            else:
+            if right:
                 self._volume.arrived(fetch.number, wanted.generation, content)
+            else:
+                self._volume.abandon(content)
+                self._blame(fetch)
         fetch.end.done.set()
 
-    async def _wrong(self, fetch: _Fetch) -> list[Copy]:
-        """If what has come is not what the Copies say: those of which that is known."""
-        known = [copy for copy in self.holders.of(fetch.wanted) if copy.digest]
-        if not known:
-            return []
-        fd = os.dup(fetch.partial.fd)
-        try:
-            digests = {
-                algorithm: await trio.to_thread.run_sync(digest_of, partial(_read, fd), algorithm)
-                for algorithm in {algorithm_of(copy.digest) for copy in known}
-            }
-        finally:
-            os.close(fd)
-        return [copy for copy in known if copy.digest != digests[algorithm_of(copy.digest)]]
+    def _blame(self, fetch: _Fetch) -> None:
+        """What has come is not what was known: nobody gets it. Of several who gave it, each is then asked for all."""
+        givers = [copy for copy in self.holders.of(fetch.wanted) if copy.entry in fetch.givers]
+        if len(givers) == 1:
+            self.holders.changed(givers[0])
+        else:
+            self._each_alone.add(fetch.number)
 
     # -- whole files ---------------------------------------------------------------------------------------------------
 
@@ -304,17 +288,27 @@ class Fetcher:
         return whole
 
     async def _bring_whole(self, number: InodeNumber, whole: _Whole) -> None:
-        with _telling(whole), whole.scope:
+        with telling(whole), whole.scope:
             while (inode := self._volume.peek(number)).absent:
                 await self._volume.space.room_for(inode.size)
-                fetch = self._fetches.get(number)
-                if inode.size > BLOCK_BYTES and (fetch is None or (fetch.partial.empty and not fetch.under)):
+                if self._in_one_go(inode):
                     await self._by_file(inode)
                 else:
                     await self._by_blocks(number)
+        self._each_alone.discard(number)
         if self._wholes.get(number) is whole:
             del self._wholes[number]
         whole.done.set()
+
+    def _in_one_go(self, inode: Inode) -> bool:
+        """Whether to have the driver write all of it; else some is here already, or one call for a range brings it."""
+        if inode.number in self._each_alone:
+            return True
+        fetch = self._fetches.get(inode.number)
+        if fetch is not None and not (fetch.partial.empty and not fetch.under):
+            return False
+        in_a_piece = self.holders.expected(wanted_of(inode)).bytes_per_s * PIECE_S
+        return inode.size > max(BLOCK_BYTES, min(ONE_CALL_BYTES, in_a_piece))
 
     async def _by_blocks(self, number: InodeNumber) -> None:
         fetch = self._fetch(number)
@@ -323,26 +317,27 @@ class Fetcher:
         partial = fetch.partial
         fetch.users += 1
         try:
-            for block in range(-(-partial.size // BLOCK_BYTES)):
-                for near in range(block, block + WHOLE_READS):
-                    if near * BLOCK_BYTES < partial.size and not partial.has(near):
-                        self._block(fetch, near)
-                if not partial.has(block):
-                    await fetch.under[block].wait()
+            while not partial.whole:
+                most = piece_of(MOST_AHEAD, fetch.bytes_per_s)
+                for piece in partial.missing(partial.blocks(0, partial.size), fetch.under, most):
+                    self._begin(fetch, piece)
+                    if len(set(fetch.under.values())) >= WHOLE_READS:
+                        break
+                under = next(iter(fetch.under.values()))
+                await (under.done.wait() if under.ahead else under.wait())
             self._end(fetch)
             await fetch.end.wait()
         finally:
             fetch.users -= 1
 
     async def _by_file(self, inode: Inode) -> None:
-        wanted = _wanted(inode)
+        wanted = wanted_of(inode)
 
         async def fetch(plug: Plug, path: RemotePath, copy: Copy) -> None:
-            attempt = _Attempt(self._volume, inode, plug, path, copy)
-            began_s = trio.current_time()
-            self._start(attempt.run)
-            await attempt.ended_or_stalled(self._stall_s)
-            self.holders.measured(copy.entry, inode.size, trio.current_time() - began_s)
+            attempt = Attempt(self._volume, inode, plug, path, copy, self.holders.digests(wanted))
+            with self.holders.measuring(copy.entry, inode.size):
+                self._start(attempt.run)
+                await attempt.ended_or_stalled(self._stall_s)
 
         await self.holders.ask(wanted, fetch)
         if inode.number in self._fetches and not self._volume.is_absent(inode.number, inode.generation):
@@ -374,103 +369,3 @@ class Fetcher:
         if self._nursery is None:
             raise ServiceError("nothing is fetched while the daemon ends")
         self._nursery.start_soon(task, *args)  # type: ignore[arg-type]
-
-
-class _Attempt:
-    """One whole file from one holder. What hangs in a thread is not waited for, but it keeps its descriptor."""
-
-    def __init__(self, volume: Volume, inode: Inode, plug: Plug, path: RemotePath, copy: Copy) -> None:
-        self._volume = volume
-        self._number = inode.number
-        self._generation: GenerationId = inode.generation
-        self._size = inode.size
-        self._plug = plug
-        self._path = path
-        self._copy = copy
-        self._scope = trio.CancelScope()
-        self._under = _Under()
-        self._written = 0
-
-    async def ended_or_stalled(self, stall_s: float) -> None:
-        """Wait for the end of `run`. Raises what it raised; trio.TooSlowError if nothing comes for too long."""
-        try:
-            while not self._under.done.is_set():
-                before = self._written
-                with trio.move_on_after(stall_s):
-                    await self._under.done.wait()
-                if not self._under.done.is_set() and self._written == before:
-                    raise trio.TooSlowError
-            await self._under.wait()
-        finally:
-            self._scope.cancel()
-
-    async def run(self) -> None:
-        with _telling(self._under), self._scope:
-            content, fd = self._volume.begin_fetch()
-            try:
-                await self._into(fd)
-                os.close(fd)
-                fd = -1
-            except BaseException:
-                os.close(fd)
-                self._volume.abandon(content)
-                raise
-            self._volume.arrived(self._number, self._generation, content)
-        if self._scope.cancelled_caught:
-            self._under.trouble = trio.TooSlowError()
-        self._under.done.set()
-
-    async def _into(self, fd: int) -> None:
-        copy = self._copy
-
-        def tick(written: int) -> None:  # in a thread
-            self._written = written
-
-        digest = await self._plug.fetch(self._path, copy.rev, fd, tick, file=copy.file, size=self._size)
-        if os.fstat(fd).st_size != self._size:
-            raise Conflict("it has another size than was known")
-        if copy.digest:
-            if not comparable(digest, copy.digest):
-                algorithm = algorithm_of(copy.digest)
-                digest = await trio.to_thread.run_sync(digest_of, partial(_read, fd), algorithm)
-            if digest != copy.digest:
-                raise Conflict("its bytes are not those that were known")
-
-
-class _telling:  # noqa: N801  used like a function
-    """What goes wrong inside is told to whoever waits, and ends here; a bug is logged first."""
-
-    def __init__(self, under: _Under) -> None:
-        self._under = under
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> bool:
-        if error is None:
-            return False
-        if isinstance(error, OnituError | OSError | trio.TooSlowError):
-            self._under.trouble = error
-            return True
-        self._under.trouble = ServiceError("the daemon ends")
-        if not isinstance(error, Exception):
-            self._under.done.set()
-            return False
-        log.error("fetching failed", exc_info=error)
-        self._under.trouble = OSError(errno.EIO, os.strerror(errno.EIO))
-        return True
-
-
-def _again(trouble: _Trouble) -> _Trouble:
-    """The same for one more who waits: an exception that is raised twice collects the tracebacks of both."""
-    if isinstance(trouble, OSError):
-        return OSError(trouble.errno, trouble.strerror)
-    return type(trouble)(*trouble.args)
-
-
-def _wanted(inode: Inode) -> Wanted:
-    return Wanted(inode.files, inode.generation)
-
-
-def _read(fd: int, offset: int, length: int) -> bytes:
-    return os.pread(fd, length, offset)

@@ -1,6 +1,7 @@
 """Which entries to ask for bytes that are not here, in which order, and what is known of those that did not answer."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,9 +13,11 @@ from onitufs.drivers.handlers import RemotePath
 from onitufs.drivers.plug import Plug
 from onitufs.model.copies import Copy
 from onitufs.model.errors import Conflict, DriverError, Gone, ServiceError, Stale
-from onitufs.model.files import Kind
+from onitufs.model.files import Inode, Kind
 from onitufs.model.ids import EntryName, FileId, GenerationId
 from onitufs.volume.placements import Placements
+
+from .speeds import Line, Measured, Speed, said
 
 T = TypeVar("T")
 
@@ -23,6 +26,8 @@ CHANGED_S = 10.0
 """How long an entry is not asked again for what was not what we knew; and waited for whoever looks at it now."""
 SILENT_S = 60.0  # for so long a file is not waited for again on an entry that let a read of it time out
 PAUSES_S = (0.3, 1.0)  # before everybody is asked once more
+USUAL_BYTES = 1 << 20  # for so many the fastest entry is looked for
+_GIVING = ("up", "full")
 _REMEMBERED = 10_000
 
 log = logging.getLogger(__name__)
@@ -37,6 +42,11 @@ class Wanted:
 
     files: tuple[FileId, ...]
     generation: GenerationId
+
+
+def wanted_of(inode: Inode) -> Wanted:
+    """What an absent inode wants."""
+    return Wanted(inode.files, inode.generation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +72,8 @@ class Holders:
     """The entries whose Copies are of the wanted generation.
 
     `suspect` is told of a Copy whose object is not what we knew; it says whether somebody looks at that place now, and
-    corrects the Copy. That is waited for, and the Copy is not asked again meanwhile.
+    corrects the Copy. That is waited for, and the Copy is not asked again meanwhile. `velocities`: those that differ
+    from what drivers say.
     """
 
     def __init__(
@@ -70,29 +81,34 @@ class Holders:
         placements: Placements,
         plugs: Callable[[], Mapping[EntryName, Plug]],
         suspect: Callable[[Copy], bool] = lambda copy: False,
+        velocities: Callable[[], Mapping[EntryName, float]] = dict,
     ) -> None:
         self._suspect = suspect
         self._placements = placements
         self._placements.written = self._written
         self._plugs = plugs
-        self._speed: dict[EntryName, float] = {}  # bytes a second
+        self._velocities = velocities
+        self._measured: defaultdict[EntryName, Measured] = defaultdict(Measured)
+        self._lines: defaultdict[EntryName, Line] = defaultdict(Line)
+        self._reading: defaultdict[EntryName, dict[trio.CancelScope, tuple[float, float]]] = defaultdict(dict)
         self._answered_s: dict[EntryName, float] = {}
         self._silent_s: dict[tuple[FileId, EntryName], float] = {}
         self._changed: dict[Copy, _Changed] = {}
         self._waiting: dict[FileId, list[trio.Event]] = {}  # for another Copy of the file
 
     def of(self, wanted: Wanted) -> list[Copy]:
-        """The Copies to ask, best first: entries that are up, then by their driver's velocity, then as measured."""
+        """The Copies to ask, best first: those of entries that are up, then as fast as is expected."""
         plugs, found = self._plugs(), []
         for file in wanted.files:
             for entry, copy in self._placements.of(file).items():
                 good = copy.kind is Kind.FILE and copy.generation == wanted.generation and not self._is_changed(copy)
                 if good and entry in plugs and plugs[entry].can("read"):
                     found.append(copy)
+        if len(found) < 2:
+            return found
 
-        def rank(copy: Copy) -> tuple[bool, float, float]:
-            plug = plugs[copy.entry]
-            return plug.health.state != "up", -plug.driver.manifest.velocity, -self._speed.get(copy.entry, 0.0)
+        def rank(copy: Copy) -> tuple[bool, float]:
+            return plugs[copy.entry].health.state not in _GIVING, self.speed(copy.entry).takes_s(USUAL_BYTES)
 
         return sorted(found, key=rank)
 
@@ -101,12 +117,71 @@ class Holders:
         plugs = self._plugs()
         return any(plugs[copy.entry].is_connected for copy in self.of(wanted))
 
-    def measured(self, entry: EntryName, size: int, took_s: float) -> None:
-        """An entry has given so many bytes in that time."""
-        speed = size / max(took_s, 1e-3)
-        known = self._speed.get(entry)
-        self._speed[entry] = speed if known is None else known + (speed - known) / 8
-        self._answered_s[entry] = trio.current_time()
+    def digests(self, wanted: Wanted) -> set[bytes]:
+        """What is known of these bytes, by whichever entry told it."""
+        copies = (copy for file in wanted.files for copy in self._placements.of(file).values())
+        return {copy.digest for copy in copies if copy.generation == wanted.generation and copy.digest}
+
+    # -- how fast they are ---------------------------------------------------------------------------------------------
+
+    def speed(self, entry: EntryName) -> Speed:
+        """What to expect of an entry."""
+        velocity = self._velocities().get(entry)
+        if velocity is None:
+            velocity = self._plugs()[entry].driver.manifest.velocity
+        return self._measured[entry].speed(said(velocity), trio.current_time())
+
+    def expected(self, wanted: Wanted) -> Speed:
+        """What to expect of whoever is asked first."""
+        copies = self.of(wanted)
+        return self.speed(copies[0].entry) if copies else said(0)
+
+    @contextmanager
+    def measuring(self, entry: EntryName, size: int) -> Iterator[None]:
+        """Inside, an entry gives so many bytes (0: says something), or raises; trio.TooSlowError: it is silent."""
+        line, began_s = self._lines[entry], trio.current_time()
+        begun = line.begin(began_s)
+        answered = silent = False
+        try:
+            yield
+            answered = True
+        except trio.TooSlowError:
+            silent = True
+            raise
+        finally:
+            now_s = trio.current_time()
+            alone_s = line.end(begun, now_s)
+            known = self._measured[entry]
+            if answered:
+                self._measured[entry] = known.and_(size, now_s - began_s, alone_s, now_s)
+                if size:
+                    self._gave(entry, now_s)
+            elif silent:
+                self._measured[entry] = known.and_silent(now_s - began_s, now_s)
+
+    @contextmanager
+    def patient(self, entry: EntryName, stall_s: float) -> Iterator[None]:
+        """Raise trio.TooSlowError inside once the entry gives nobody anything for so long; after twice that at most.
+
+        A slow line that is busy with others is not silent.
+        """
+        began_s = trio.current_time()
+        scope = trio.CancelScope(deadline=began_s + stall_s)
+        self._reading[entry][scope] = stall_s, began_s + 2 * stall_s
+        try:
+            with scope:
+                yield
+        finally:
+            del self._reading[entry][scope]
+        if scope.cancelled_caught:
+            raise trio.TooSlowError
+
+    def _gave(self, entry: EntryName, now_s: float) -> None:
+        self._answered_s[entry] = now_s
+        for scope, (stall_s, last_s) in self._reading[entry].items():
+            scope.deadline = min(now_s + stall_s, last_s)
+
+    # -- what is not as it was known -----------------------------------------------------------------------------------
 
     def changed(self, copy: Copy) -> None:
         """The object of a Copy is not what we knew."""

@@ -97,7 +97,9 @@ class Placing:
         self.intents = Intents(facts.volume, facts.placements, facts.memory, self.copies.put_place)
         self.pace: Pace = unhurried
         self.suspect: Callable[[Copy], bool] = lambda copy: False
-        self.fetcher = Fetcher(facts.volume, Holders(facts.placements, lambda: self.plugs, self._suspected))
+        self.velocities: Mapping[EntryName, float] = {}  # what the setup says of how fast entries are to read from
+        holders = Holders(facts.placements, lambda: self.plugs, self._suspected, lambda: self.velocities)
+        self.fetcher = Fetcher(facts.volume, holders)
         self.bringing = Bringing(facts.volume, self.fetcher, self.copy_changed)
         self.bringing.on_room = self.has_room
         self.held = False  # nobody is asked about and nothing ordered, for a moment

@@ -20,7 +20,7 @@ from .registry import ManifestedDriver
 
 T = TypeVar("T")
 
-QUICK, LISTS, HASHES, READS, FETCHES = 4, 2, 2, 6, 4
+QUICK, LISTS, HASHES, READS, FETCHES = 4, 2, 2, 8, 4
 """How many of each kind look at one time; each kind in threads of its own, beside the work's."""
 
 

@@ -32,7 +32,8 @@ class FarAway:
         self.plugs = {name: self._plug(tmp_path, name) for name in self.services}
         self.suspected: list[Copy] = []
         self.looks = False  # whether somebody looks at what is suspected
-        self.holders = Holders(self.placements, lambda: self.plugs, self._suspect)
+        self.velocities: dict[EntryName, float] = {}
+        self.holders = Holders(self.placements, lambda: self.plugs, self._suspect, lambda: self.velocities)
         self.fetcher = Fetcher(self.volume, self.holders)
         self.volume.far = self.fetcher
 
@@ -83,5 +84,10 @@ class FarAway:
         return known.inode
 
     def readings(self, entry: str) -> int:
-        """How many blocks were asked of an entry."""
+        """How often an entry was asked for a part of a file."""
         return sum(what == "get_chunk" for what, _ in self.services[EntryName(entry)].calls)
+
+    def blocks_given(self, entry: str) -> int:
+        """How many blocks of 64 KiB were read on an entry in answer."""
+        calls = [what for what, _ in self.services[EntryName(entry)].calls]
+        return calls.count("read") - calls.count("get_chunk") - calls.count("get_file")  # each ends with an empty one

@@ -9,8 +9,10 @@ import trio
 import trio.testing
 from blake3 import blake3
 
+from onitufs.content.partial import BLOCK_BYTES
 from onitufs.daemon import fetching
 from onitufs.daemon.holders import SILENT_S
+from onitufs.daemon.speeds import HALF_LIFE_S
 from onitufs.model import errors
 from onitufs.model.files import Kind
 from onitufs.model.ids import ROOT_INODE
@@ -19,6 +21,7 @@ from .far import FarAway
 
 MIB = 1 << 20
 DATA = os.urandom(1 << 16) * 16 * 5 + b"end"
+BLOCKS = 81
 
 
 @pytest.fixture
@@ -62,8 +65,9 @@ async def test_who_reads_on_is_read_ahead_of(one):
             assert await one.fetcher.read(number, offset, MIB // 4) in (DATA[offset : offset + MIB // 4], None)
             await trio.testing.wait_all_tasks_blocked()
             if offset == MIB:
-                assert one.readings("a") > 2
-        assert one.readings("a") == 6
+                assert one.blocks_given("a") > 2 * 20
+        assert one.blocks_given("a") == BLOCKS  # each once
+        assert one.readings("a") < 25
         assert await one.fetcher.read(number, 0, 1) is None  # it is here
         assert not one.volume.peek(number).absent
         assert one.life.read(b"file") == DATA
@@ -179,7 +183,7 @@ async def test_bytes_with_the_wrong_digest_are_never_taken_for_the_file(two):
         assert len({(copy.file, copy.entry) for copy in two.suspected}) == 4
 
 
-@pytest.mark.parametrize("size", [0, 1, MIB - 1, MIB, MIB + 1, 3 * MIB])
+@pytest.mark.parametrize("size", [0, 1, BLOCK_BYTES, BLOCK_BYTES + 1, MIB - 1, MIB, MIB + 1, 3 * MIB])
 async def test_sizes(one, size):
     data = (DATA + DATA)[:size]
     number = one.adopt(data, digest=blake3(data).digest())
@@ -199,7 +203,7 @@ async def test_what_is_here_in_part_is_made_whole_by_the_rest(one):
     async with one.running():
         await one.fetcher.read(number, 2 * MIB, 10)
         await one.fetcher.fetch_all(number)
-        assert one.readings("a") == 6
+        assert one.blocks_given("a") == BLOCKS
         assert one.life.read(b"file") == DATA
 
 
@@ -262,17 +266,80 @@ async def test_half_fetched_files_are_let_go_in_time(one):
     assert not list(one.life.content.directory.rglob("*/*"))
 
 
-async def test_the_best_entry_is_asked_first(two):
+async def test_the_fastest_entry_as_the_setup_says_is_asked_first(two):
     number = two.adopt(DATA)
     async with two.running():
+        two.velocities.update(a=0.2, b=0.8)
         await two.fetcher.read(number, 0, 10)
+        assert (two.readings("a"), two.readings("b")) == (0, 1)
+        two.plugs["b"].pause()
         await trio.testing.wait_all_tasks_blocked()
-        first = "a" if two.readings("a") else "b"
-        two.plugs[first].pause()
-        await trio.testing.wait_all_tasks_blocked()
-        before = two.readings(first)
         await two.fetcher.read(number, 4 * MIB, 10)
-        assert two.readings(first) == before
+        assert two.readings("a") == 1
+
+
+async def test_what_is_measured_counts_more_than_what_was_said_and_is_forgotten_in_time(two):
+    numbers = [two.adopt(DATA, str(n).encode()) for n in range(3)]
+    async with two.running():
+        two.velocities.update(a=0.8, b=0.5)
+
+        async def slow(what, path):
+            if what == "read":
+                await trio.sleep(1.0)
+
+        two.services["a"].hook = slow
+        for number in numbers[:2]:
+            await two.fetcher.read(number, 0, 200_000)
+        assert (two.readings("a"), two.readings("b")) == (1, 1)
+        await trio.sleep(8 * HALF_LIFE_S)
+        await two.fetcher.read(numbers[2], 0, 200_000)
+        assert (two.readings("a"), two.readings("b")) == (2, 1)
+
+
+async def test_a_silent_entry_is_not_the_first_to_be_asked_for_other_files(two):
+    numbers = [two.adopt(DATA, str(n).encode()) for n in range(2)]
+    async with two.running():
+        two.velocities.update(a=0.8, b=0.7)
+        two.services["a"].reads_stall = trio.Event()
+        await two.fetcher.read(numbers[0], 0, 10)
+        began = trio.current_time()
+        await two.fetcher.read(numbers[1], 0, 10)
+        assert trio.current_time() == pytest.approx(began, abs=0.1)
+
+
+async def test_an_entry_that_dies_in_the_middle_is_left_at_the_same_offset(two):
+    number = two.adopt(DATA, digest=blake3(DATA).digest())
+    async with two.running():
+        two.velocities.update(a=0.8, b=0.5)
+        got = b""
+        while len(got) < len(DATA):
+            if len(got) == 2 * MIB:
+                two.services["a"].read_fails_after = 0
+            piece = await two.fetcher.read(number, len(got), MIB // 4)
+            got += DATA[len(got) : len(got) + MIB // 4] if piece is None else piece
+        assert got == DATA
+        assert 0 < two.blocks_given("a") < BLOCKS
+        while two.volume.peek(number).absent:
+            await trio.sleep(0.1)
+        assert two.life.read(b"file") == DATA
+
+
+@pytest.mark.parametrize("rotten", [b"a", b"ab"], ids=["from one entry", "among right ones of another"])
+async def test_wrong_bytes_of_one_entry_are_never_taken_for_the_file(two, rotten):
+    """Its rev does not tell. The whole is compared with what is known of it, and whoever else has it is asked."""
+    number = two.adopt(DATA, digest=blake3(DATA).digest())
+    async with two.running():
+        two.velocities.update(a=0.8, b=0.5)
+        node = two.services["a"].nodes[b"file",]
+        node.data = b"rotten" + node.data[6:]
+        assert await two.fetcher.read(number, 0, 10) != DATA[:10]  # of that nothing is known, until all is here
+        if rotten == b"ab":
+            two.services["a"].read_fails_after = 0
+            await two.fetcher.read(number, 4 * MIB, 10)
+            two.services["a"].read_fails_after = None
+        await two.fetcher.fetch_all(number)
+        assert two.life.read(b"file") == DATA
+        assert {copy.entry for copy in two.suspected} == {"a"}
 
 
 async def test_a_program_that_writes_waits_for_the_whole(one):

@@ -78,10 +78,10 @@ class Commands:
         return self._service.journal.since(since, route)
 
     async def wait_for_call(self, route: str, since: int = 0, count: int = 1, over: bool = True) -> Entries:
-        """Wait until there were `count` calls of `route` after entry `since`; `over`: and are over."""
+        """Wait until there were `count` calls of `route` after entry `since`. `over`: and are over, else: at work."""
         while True:
             found = self._service.journal.since(since, route)
-            found = [entry for entry in found if not over or entry["ended"] is not None]
+            found = [entry for entry in found if entry["ended"] is not None or (entry["read"] and not over)]
             if len(found) >= count:
                 return found
             await self._service.journal.bell.wait()

@@ -25,6 +25,8 @@ class Entry:
     answer_bytes: int = 0
     status: int | None = None
     summary: str = ""
+    read: bool = False
+    """Whether all of it is here, and the service is at work."""
     ended: str | None = None
     took_s: float | None = None
     meanwhile: int = 0
@@ -48,6 +50,10 @@ class Journal:
         self._entries.append(entry)
         self.bell.ring()
         return entry
+
+    def work(self, entry: Entry) -> None:
+        entry.read = True
+        self.bell.ring()
 
     def end(self, entry: Entry, ended: str, took_s: float) -> None:
         entry.ended, entry.took_s = ended, round(took_s, 6)

@@ -91,6 +91,7 @@ class Connection:
             await self._read_body(service, request, entry)
             if service.settings.offline:
                 raise HungUp
+            service.journal.work(entry)
             await self._answer(service, request, entry)
             ended = "answered"
         except Cut:

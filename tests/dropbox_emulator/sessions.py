@@ -1,6 +1,7 @@
 """Upload sessions: bytes that wait to become a file."""
 
 import itertools
+import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,7 +77,7 @@ class Sessions:
 
     def start(self, *, concurrent: bool = False) -> Session:
         number = next(self._numbers)
-        name = f"pid_upload_session:{number:06d}"
+        name = f"pid_upload_session:{secrets.token_urlsafe(48)}"
         session = Session(name, concurrent, self._clock.now(), self._directory / str(number))
         self._by_id[name] = session
         return session

@@ -123,25 +123,31 @@ async def _fail(error: Exception) -> None:
 
 
 class Far:
-    """One entry, whose service is in memory, and what fetches from it."""
+    """Two entries, whose services are in memory, and what fetches from them. All is on "far", and some on "spare"."""
 
     def __init__(self, volume: Volume, state: Path, stall_s: float) -> None:
-        self.service = service.get(str(state))
+        self.services = {name: service.get(f"{state}/{name}") for name in ("far", "spare")}
+        self.service = self.services["far"]
         self._volume = volume
         self._placements = Placements(volume.catalog)
-        options = memory.DRIVER.read_options({"service": str(state)}, state, "")
-        self._plug = Plug(
-            EntryName("far"), memory.DRIVER, options, open_source=_unplaced, path_of=_unplaced, directory=_unplaced,
-            report=_unplaced, identity=None, remember_identity=lambda _: None, work_dir=state / "work",
-        )  # fmt: skip
+        self._plugs = {EntryName(name): self._plug(state, name) for name in self.services}
         self._doubts, self._doubted = 0, trio.Event()
-        holders = Holders(self._placements, lambda: {EntryName("far"): self._plug}, self._suspect)
+        velocities = {EntryName("far"): 0.9, EntryName("spare"): 0.1}
+        holders = Holders(self._placements, lambda: self._plugs, self._suspect, lambda: velocities)
         self._fetcher = volume.far = Fetcher(volume, holders, stall_s=stall_s, bound_s=stall_s * 3)
+
+    def _plug(self, state: Path, name: str) -> Plug:
+        options = memory.DRIVER.read_options({"service": f"{state}/{name}"}, state, "")
+        return Plug(
+            EntryName(name), memory.DRIVER, options, open_source=_unplaced, path_of=_unplaced, directory=_unplaced,
+            report=_unplaced, identity=None, remember_identity=lambda _: None, work_dir=state / "work" / name,
+        )  # fmt: skip
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._plug.run)
-            await self._plug.connected()
+            for plug in self._plugs.values():
+                nursery.start_soon(plug.run)
+                await plug.connected()
             await nursery.start(self._fetcher.run)
             task_status.started()
 
@@ -159,13 +165,16 @@ class Far:
             await self._doubted.wait()
         self._doubts = 0
 
-    def adopt(self, parent: InodeNumber, name: bytes, data: bytes) -> int:
-        also = self._noting(name, data, self.service.put((name,), data).rev)
+    def adopt(self, parent: InodeNumber, name: bytes, data: bytes, *, spare: bool) -> int:
+        revs = {"far": self.service.put((name,), data).rev}
+        if spare:
+            revs["spare"] = self.services["spare"].put((name,), data).rev
+        also = self._noting(name, data, revs)
         file = self._volume.adopt(parent, name, Kind.FILE, size=len(data), mtime_ns=0, mode=0o644, also=also)
         return self._number(file)
 
     def replace(self, file: FileId, name: bytes, data: bytes, rev: str) -> int:
-        also = self._noting(name, data, rev)
+        also = self._noting(name, data, {"far": rev})
         self._volume.replace_content(file, size=len(data), mtime_ns=0, mode=0o644, also=also)
         return self._number(file)
 
@@ -177,7 +186,7 @@ class Far:
     def touched(self, file: FileId, generation: GenerationId, name: bytes, rev: str) -> None:
         """What is there has another rev, and the bytes that it had."""
         data = self.service.nodes[(name,)].data
-        self._volume.catalog.commit(self._noting(name, data, rev)(file, generation))
+        self._volume.catalog.commit(self._noting(name, data, {"far": rev})(file, generation))
 
     def lost(self, file: FileId) -> None:
         """The entry has nothing of it any more."""
@@ -185,16 +194,19 @@ class Far:
         self._placements.write(changes, removed=self._placements.of(file).values())
         self._volume.catalog.commit(changes)
 
-    def _noting(self, name: bytes, data: bytes, rev: str) -> Callable[[FileId, GenerationId], Changes]:
-        """What is to be committed with a change: that the service has that."""
+    def _noting(self, name: bytes, data: bytes, revs: dict[str, str]) -> Callable[[FileId, GenerationId], Changes]:
+        """What is to be committed with a change: that entries have that, and with which rev."""
 
         def also(file: FileId, generation: GenerationId) -> Changes:
             changes: Changes = {}
-            copy = Copy(
-                file=file, entry=EntryName("far"), kind=Kind.FILE, place=Place(ROOT_FILE, name), generation=generation,
-                size=len(data), mtime_ns=0, mode=0o644, rev=rev, found=True,
-            )  # fmt: skip
-            self._placements.write(changes, put=[copy])
+            copies = [
+                Copy(
+                    file=file, entry=EntryName(entry), kind=Kind.FILE, place=Place(ROOT_FILE, name),
+                    generation=generation, size=len(data), mtime_ns=0, mode=0o644, rev=rev, found=True,
+                )
+                for entry, rev in revs.items()
+            ]  # fmt: skip
+            self._placements.write(changes, put=copies)
             return changes
 
         return also
@@ -243,10 +255,10 @@ class Commands:
     def waiting(self) -> int:
         return self.operations.waiting
 
-    def plant(self, path: str, text: str, times: int) -> int:
-        """A file that is on an entry only. Its inode."""
+    def plant(self, path: str, text: str, times: int, spare: bool = False) -> int:
+        """A file that is on one entry only, or on two. Its inode."""
         parent, name = self._at(path)
-        inode = self.far.adopt(parent, name, text.encode() * times)
+        inode = self.far.adopt(parent, name, text.encode() * times, spare=spare)
         self.mount.changed_outside(parent, name)
         return inode
 
@@ -310,9 +322,13 @@ class Commands:
         if self.far.service.reads_stall is not None:
             self.far.service.reads_stall.set()
 
-    def readings(self) -> int:
+    def break_line(self) -> None:
+        """From now on the entry fails in the middle of whatever is read from it."""
+        self.far.service.read_fails_after = 1 << 16
+
+    def readings(self, entry: str = "far") -> int:
         """How often the entry was asked for bytes."""
-        return sum(what in ("get_chunk", "get_file") for what, _ in self.far.service.calls)
+        return sum(what in ("get_chunk", "get_file") for what, _ in self.far.services[entry].calls)
 
     def lookups(self, number: int) -> int:
         return self.operations.lookups.count(InodeNumber(number))

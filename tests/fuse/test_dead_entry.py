@@ -116,3 +116,19 @@ def test_programs_wait_once_and_get_a_plain_error(mount: Callable[..., Mounted])
         mounted.call("answer")
         (mounted.root / "large").write_bytes(b"anew")
         assert (mounted.root / "large").read_bytes() == b"anew"
+
+
+@pytest.mark.parametrize("how", ["stall", "break_line"])
+def test_another_entry_goes_on_where_one_dies_in_the_middle(mount: Callable[..., Mounted], how: str) -> None:
+    """The program notices nothing."""
+    mounted = mount(stall_s=1.0).start()
+    mounted.call("plant", path="file", text="0123456789abcdef", times=1_000_000, spare=True)
+    with Watchdog(mounted, 60), open(mounted.root / "file", "rb", buffering=0) as file:
+        got = b""
+        while piece := file.read(1 << 17):
+            got += piece
+            if len(got) == 2 << 20:
+                assert not mounted.call("readings", entry="spare")
+                mounted.call(how)
+        assert got == b"0123456789abcdef" * 1_000_000
+        assert mounted.call("readings", entry="spare")

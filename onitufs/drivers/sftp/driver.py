@@ -13,6 +13,7 @@ from onitufs.model.files import Kind
 from onitufs.model.source import Source
 
 from .answering import answering, space
+from .batching import Batcher
 from .chunks import CHUNK_BYTES, ChunkedUploads
 from .connecting import Connector
 from .listing import Reader
@@ -40,6 +41,7 @@ class Sftp:
         self._trash: Trash
         self._placer: Placer
         self._reader: Reader
+        self._batcher: Batcher
         self._chunks: ChunkedUploads
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -58,6 +60,7 @@ class Sftp:
             remote.ahead_s = sweep_up(remote, wire, self._gear.now_s())
         self._trash = Trash(remote, self._options.trash_days, self._gear.now_s)
         self._placer = Placer(remote, self._trash)
+        self._batcher = Batcher(remote, self._placer)
         self._chunks = ChunkedUploads(remote, self._placer, self._gear.work_dir / "uploads")
         self._reader = Reader(remote, lambda: time.time() + remote.ahead_s)
         self._opened = remote
@@ -196,7 +199,7 @@ class Sftp:
 
     def upload_batch(self, uploads: Sequence[tuple[Upload, Source]]) -> list[RemoteState | DriverError]:
         self._remote()
-        return self._placer.batch(uploads)
+        return self._batcher.upload(uploads)
 
     def start_upload(self, upload: Upload) -> str:
         self._remote()

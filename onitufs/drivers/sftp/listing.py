@@ -3,8 +3,8 @@
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from blake3 import blake3
 
@@ -152,40 +152,80 @@ class Reader:
 
     # -- bytes --------------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _opened(self, wire: Wire, path: RemotePath, rev: str) -> Iterator[tuple[bytes, int]]:
-        """Handle and size of a file. Raises Gone; Conflict if it is not of that rev, now or at the end."""
-        remote = self._remote
-        found = look(remote, wire, path).there(path)  # before it is opened: a fifo would keep the server waiting
-        if found is None:
-            raise Gone(f"{remote.shown(path)} is not there")
-        self._same(path, found, rev)
-        try:
-            handle = wire.handle(wire.open(remote.path(path), packets.READ))
-        except Refused as exc:
-            if exc.code == Code.NO_SUCH_FILE:
-                raise Gone(f"{remote.shown(path)} is not there") from exc
-            raise
-        yield handle, found.size
-        asked = wire.fstat(handle), wire.close_handle(handle)
-        looked = Look(remote, wire, path)
-        opened = wire.attributes(asked[0])
-        wire.done(asked[1])
-        looked.take()
-        self._same(path, opened, rev)
-        there = looked.there(path)
-        if there is not None:
-            self._same(path, there, rev)
+    def _open(self, wire: Wire, path: RemotePath, rev: str) -> tuple[bytes, int]:
+        """Handle and size of a file. Raises Gone; Conflict if it is not of that rev.
 
-    def _same(self, path: RemotePath, found: Attributes, rev: str) -> None:
-        if not stat.S_ISREG(found.mode) or rev_of(found) != rev:
-            raise Conflict(f"{self._remote.shown(path)} has been changed")
+        It is opened in the round trip in which it is looked at: that it is a file is known from its rev.
+        """
+        remote = self._remote
+        if "." not in rev:
+            raise Conflict(f"{remote.shown(path)} is not a file")
+        looked = Look(remote, wire, path)
+        asked = wire.open(remote.path(path), packets.READ)
+        handle, refused = b"", None
+        try:
+            handle = wire.handle(asked)
+        except Refused as exc:
+            refused = exc
+        looked.take()
+        found = looked.there(path)
+        trouble: Exception | None = None
+        if found is None or (refused is not None and refused.code == Code.NO_SUCH_FILE):
+            trouble = Gone(f"{remote.shown(path)} is not there")
+        elif not self._is(found, rev):
+            trouble = self._changed(path)
+        if handle and trouble is not None:
+            wire.done(wire.close_handle(handle))
+        trouble = trouble or refused
+        if trouble is not None:
+            raise trouble
+        assert found is not None
+        return handle, found.size
+
+    @staticmethod
+    def _is(found: Attributes, rev: str) -> bool:
+        return stat.S_ISREG(found.mode) and rev_of(found) == rev
+
+    def _changed(self, path: RemotePath) -> Conflict:
+        return Conflict(f"{self._remote.shown(path)} has been changed")
+
+    def _still(self, wire: Wire, handle: bytes, path: RemotePath, rev: str) -> Callable[[], None]:
+        """Ask whether a file is still of that rev, open and by its name; the answer is taken by calling what comes.
+
+        That raises Conflict, Gone.
+        """
+        opened = wire.fstat(handle)
+        looked = Look(self._remote, wire, path)
+
+        def check() -> None:
+            found = wire.attributes(opened)
+            looked.take()
+            there = looked.there(path)
+            if there is None:
+                raise Gone(f"{self._remote.shown(path)} is not there any more")
+            if not (self._is(found, rev) and self._is(there, rev)):
+                raise self._changed(path)
+
+        return check
 
     def chunk(self, path: RemotePath, rev: str, offset: int, length: int) -> bytes:
-        """Bytes at an offset; fewer than `length` only at the end."""
-        with self._remote.wire(Lane.BYTES, path) as wire, self._opened(wire, path, rev) as (handle, size):
-            taken: list[bytes] = []
-            receive(wire, handle, offset, max(0, min(length, size - offset)), taken.append)
+        """Bytes at an offset; fewer than `length` only at the end. The file stays open for more, for a while."""
+        key = path, rev
+        with self._remote.wire(Lane.BYTES, path, key) as wire:
+            kept = wire.kept.get(key)
+            handle = self._open(wire, path, rev)[0] if kept is None else kept[0]
+            wire.keep(key, handle)
+            try:
+                size = int(rev.partition(".")[0], 16)
+                taken: list[bytes] = []
+                wanted = max(0, min(length, size - offset))
+                check = receive(
+                    wire, handle, offset, wanted, taken.append, lambda: self._still(wire, handle, path, rev)
+                )
+                check()
+            except (Conflict, Gone):
+                wire.drop(key)
+                raise
             return b"".join(taken)
 
     def copy(self, path: RemotePath, rev: str, fd: int, tick: Callable[[int], None]) -> bytes:
@@ -206,8 +246,12 @@ class Reader:
                 self._remote.check_cancelled()
                 tick(done)
 
-        with self._remote.wire(Lane.BYTES, path) as wire, self._opened(wire, path, rev) as (handle, size):
-            receive(wire, handle, 0, size, take)
+        with self._remote.wire(Lane.BYTES, path) as wire:
+            handle, size = self._open(wire, path, rev)
+            check = receive(wire, handle, 0, size, take, partial(self._still, wire, handle, path, rev))
+            closed = wire.close_handle(handle)
+            check()
+            wire.done(closed)
             if told < done or size == 0:
                 tick(done)
         return hasher.digest()

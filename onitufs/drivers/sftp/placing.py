@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from blake3 import blake3
 
 from onitufs.drivers.handlers import RemotePath, Upload
 from onitufs.model.copies import RemoteState
-from onitufs.model.errors import Conflict, DriverError, ServiceError, Stale
+from onitufs.model.errors import Conflict, DriverError, ServiceError
 from onitufs.model.source import Source
 
 from . import packets
@@ -17,26 +16,11 @@ from .packets import Attributes, Code, settable, text
 from .pool import Lane
 from .remote import Look, Remote, look
 from .states import is_directory, rev_of, state_of
-from .streams import begin, send
+from .streams import send
 from .trash import Trash
 from .wire import STALL_S, SYNC_S, Refused, Wire
 
-_NEW = packets.WRITE | packets.CREATE | packets.EXCLUSIVE
-
-
-@dataclass(slots=True)
-class _Part:
-    """One file of a batch, on its way."""
-
-    number: int
-    upload: Upload
-    source: Source
-    temp: bytes
-    asked: int = 0
-    handle: bytes = b""
-    digest: bytes = b""
-    writes: list[int] = field(default_factory=list)
-    ending: "Ending | None" = None
+NEW = packets.WRITE | packets.CREATE | packets.EXCLUSIVE
 
 
 class Placer:
@@ -71,7 +55,7 @@ class Placer:
     def open_new(self, wire: Wire, temp: bytes, path: RemotePath) -> bytes:
         """The handle of a new temporary file."""
         try:
-            return wire.handle(wire.open(temp, _NEW))
+            return wire.handle(wire.open(temp, NEW))
         except Refused as exc:
             look(self._remote, wire)  # says so if the root is not what it was
             raise after_failed_write(wire, exc, self._remote.root, self._remote.where, path) from exc
@@ -83,14 +67,14 @@ class Placer:
         looked = Look(remote, wire, path)
         ending.take()
         looked.take()
-        self._place(wire, temp, path, upload.base, looked)
-        return self._placed(wire, path, ending.closed, digest)
+        self.place(wire, temp, path, upload.base, looked)
+        return self.placed(wire, path, ending.closed, digest)
 
-    def _placed(self, wire: Wire, path: RemotePath, closed: Attributes, digest: bytes) -> RemoteState:
+    def placed(self, wire: Wire, path: RemotePath, closed: Attributes, digest: bytes) -> RemoteState:
         """The state of what was just placed: as it is seen by its name."""
-        return self._state(path, wire.found(wire.lstat(self._remote.path(path))), closed, digest)
+        return self.state(path, wire.found(wire.lstat(self._remote.path(path))), closed, digest)
 
-    def _state(self, path: RemotePath, found: Attributes | None, closed: Attributes, digest: bytes) -> RemoteState:
+    def state(self, path: RemotePath, found: Attributes | None, closed: Attributes, digest: bytes) -> RemoteState:
         if found is None or (found.size, found.mtime_s) != (closed.size, closed.mtime_s):
             raise Conflict(f"{self._remote.shown(path)} was changed at once")
         return state_of(found, digest)
@@ -104,7 +88,7 @@ class Placer:
 
     # -- taking a name ------------------------------------------------------------------------------------------------
 
-    def _place(self, wire: Wire, temp: bytes, path: RemotePath, base: str | None, looked: Look) -> None:
+    def place(self, wire: Wire, temp: bytes, path: RemotePath, base: str | None, looked: Look) -> None:
         """Give a finished object its name in one step; what stood there goes to the trash. Raises Conflict, Gone."""
         looked.need_directory(path)
         there = looked.there(path)
@@ -197,112 +181,12 @@ class Placer:
                 made = wire.attributes(asked)
                 if wire.name(wire.ask(packets.Type.READLINK, text(temp))) != target:
                     raise ServiceError("the server makes other links than it is told to")
-                self._place(wire, temp, path, base, looked)
+                self.place(wire, temp, path, base, looked)
                 placed = True
-                return self._placed(wire, path, made, b"")
+                return self.placed(wire, path, made, b"")
         finally:
             if not placed:
                 self.discard([temp])
-
-    # -- many small files ---------------------------------------------------------------------------------------------
-
-    def batch(self, uploads: Sequence[tuple[Upload, Source]]) -> list[RemoteState | DriverError]:
-        """Each step of all files in one round trip."""
-        remote = self._remote
-        answers: list[RemoteState | DriverError | None] = [None] * len(uploads)
-        parts: list[_Part] = []
-        for number, (upload, source) in enumerate(uploads):
-            try:
-                remote.path(upload.path)
-            except DriverError as exc:
-                answers[number] = exc
-            else:
-                parts.append(_Part(number, upload, source, remote.temp()))
-        placed = False
-        try:
-            with remote.wire(Lane.BYTES) as wire:
-                looked = self._fill(wire, parts, answers)
-                parts = [part for part in parts if answers[part.number] is None]
-                self._place_all(wire, parts, looked, answers)
-                placed = all(isinstance(answers[part.number], RemoteState) for part in parts)
-        finally:
-            if not placed:
-                lost = [part.temp for part in parts if not isinstance(answers[part.number], RemoteState)]
-                self.discard(lost)
-        return [answer for answer in answers if answer is not None]
-
-    def _fill(self, wire: Wire, parts: list[_Part], answers: list[RemoteState | DriverError | None]) -> Look:
-        """Write all of them aside; what stands where they are to be."""
-        remote = self._remote
-        looked = Look(remote, wire)
-        for part in parts:
-            part.asked = wire.open(part.temp, _NEW)
-        for part in parts:
-            try:
-                part.handle = wire.handle(part.asked)
-            except Refused as exc:
-                answers[part.number] = after_failed_write(wire, exc, remote.root, remote.where, part.upload.path)
-        for part in parts:
-            if answers[part.number] is not None:
-                continue
-            hasher = blake3()
-            looked.at(part.upload.path)
-            try:
-                part.writes = begin(wire, part.handle, part.source, hasher.update)
-            except Stale as exc:
-                answers[part.number] = exc
-            part.digest = hasher.digest()
-            part.ending = Ending(remote, wire, part.handle, part.upload)
-        looked.take()
-        for part in parts:
-            if part.ending is None:
-                continue
-            refusals = [*_refusals(wire, part.writes), *part.ending.refusals()]
-            if refusals and answers[part.number] is None:
-                path = part.upload.path
-                answers[part.number] = after_failed_write(wire, refusals[0], remote.root, remote.where, path)
-            elif answers[part.number] is None and part.ending.closed.size != part.upload.size:
-                answers[part.number] = part.ending.wrong_size()
-        return looked
-
-    def _place_all(
-        self, wire: Wire, parts: list[_Part], looked: Look, answers: list[RemoteState | DriverError | None]
-    ) -> None:
-        """Give them their names: the new ones all at once."""
-        remote = self._remote
-        asked: list[tuple[_Part, int, int]] = []
-        for part in parts:
-            path = part.upload.path
-            assert part.ending is not None
-            try:
-                looked.need_directory(path)
-                if looked.there(path) is None:
-                    target = remote.path(path)
-                    asked.append((part, wire.rename(part.temp, target), wire.lstat(target)))
-                else:
-                    self._place(wire, part.temp, path, part.upload.base, looked)
-                    answers[part.number] = self._placed(wire, path, part.ending.closed, part.digest)
-            except DriverError as exc:
-                if isinstance(exc, ServiceError):
-                    raise
-                answers[part.number] = exc
-        for part, renamed, seen in asked:
-            path = part.upload.path
-            assert part.ending is not None
-            refused: Refused | None = None
-            try:
-                wire.done(renamed)
-            except Refused as exc:
-                refused = exc
-            found = wire.found(seen)
-            try:
-                if refused is not None:
-                    target = remote.path(path)
-                    remote.explain(wire, refused, part.temp, target, path)
-                    found = wire.found(wire.lstat(target))
-                answers[part.number] = self._state(path, found, part.ending.closed, part.digest)
-            except DriverError as exc:
-                answers[part.number] = exc
 
 
 class Ending:
@@ -321,15 +205,15 @@ class Ending:
     def refusals(self) -> list[Refused]:
         """Take all answers. What the server refused; that it keeps no modes or times is none."""
         wire = self._wire
-        _refusals(wire, [self._set])
+        refusals_of(wire, [self._set])
         wire.patience(SYNC_S)
-        refused = [] if self._synced is None else _refusals(wire, [self._synced])
+        refused = [] if self._synced is None else refusals_of(wire, [self._synced])
         wire.patience(STALL_S)
         try:
             self.closed = wire.attributes(self._seen)
         except Refused as exc:
             refused.append(exc)
-        return refused + _refusals(wire, [self._ended])
+        return refused + refusals_of(wire, [self._ended])
 
     def take(self) -> None:
         """Raises what the first refusal means, Stale."""
@@ -344,7 +228,7 @@ class Ending:
         return ServiceError(f"{what} where {self._upload.size} were sent")
 
 
-def _refusals(wire: Wire, asked: Sequence[int]) -> list[Refused]:
+def refusals_of(wire: Wire, asked: Sequence[int]) -> list[Refused]:
     """Take these answers; those that are refusals."""
     found = []
     for number in asked:

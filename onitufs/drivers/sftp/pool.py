@@ -4,7 +4,7 @@ import enum
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from paramiko.ssh_exception import ChannelException, SSHException
 
@@ -16,6 +16,7 @@ from .wire import Wire
 _MOST = 8
 """Conversations on one connection at most. sshd allows 10 by default (MaxSessions)."""
 _WAIT_S = 60.0
+_KEPT_S = 20.0
 
 
 class Lane(enum.Enum):
@@ -34,14 +35,43 @@ class Pool:
         self._lanes = {lane: _Lane() for lane in Lane}
 
     @contextmanager
-    def wire(self, lane: Lane) -> Iterator[Wire]:
-        """A conversation for this thread alone. Not to be asked for by who has one of that lane. Raises DriverError."""
+    def wire(self, lane: Lane, keeping: object = None) -> Iterator[Wire]:
+        """A conversation for this thread alone; if that can be, one that keeps a handle of `keeping` open.
+
+        Not to be asked for by who has one of that lane. Raises DriverError.
+        """
         state = self._lanes[lane]
-        wire = self._take(state)
+        wire = self._take(state, keeping)
+        assert wire is not None
         try:
             yield wire
         finally:
             self._back(state, wire)
+
+    @contextmanager
+    def wires(self, lane: Lane, most: int) -> Iterator[list[Wire]]:
+        """Several conversations: one, and as many more as are to be had without waiting."""
+        state = self._lanes[lane]
+        with ExitStack() as stack:
+            wires = [stack.enter_context(self.wire(lane))]
+            while len(wires) < most and (wire := self._take(state, wait=False)) is not None:
+                stack.callback(self._back, state, wire)
+                wires.append(wire)
+            yield wires
+
+    def tidy(self) -> None:
+        """Close what was kept open for who might come again, and has not come for a while."""
+        for state in self._lanes.values():
+            with state.changed:
+                idle, state.idle = state.idle, []
+                state.busy.update(idle)
+            for wire in idle:
+                try:
+                    wire.close_kept(time.monotonic() - _KEPT_S)
+                except ServiceError:
+                    pass
+                finally:
+                    self._back(state, wire)
 
     def close(self) -> None:
         """End everything. Who is in a conversation gets a ServiceError."""
@@ -57,20 +87,20 @@ class Pool:
             if connection is not None:
                 connection.close()
 
-    def _take(self, state: "_Lane") -> Wire:
+    def _take(self, state: "_Lane", keeping: object = None, *, wait: bool = True) -> Wire | None:
+        """None: none is free, and it is not to be waited."""
         deadline = time.monotonic() + _WAIT_S
         while True:
             with state.changed:
                 self._check()
-                while state.idle:
-                    wire = state.idle.pop()
-                    if wire.is_clean:
-                        state.busy.add(wire)
-                        return wire
-                    wire.close()
+                if (wire := state.pick(keeping)) is not None:
+                    state.busy.add(wire)
+                    return wire
                 if len(state.busy) + state.opening < state.most:
                     state.opening += 1
                     break
+                if not wait:
+                    return None
                 if not state.changed.wait(max(0.0, deadline - time.monotonic())):
                     raise ServiceError("the server is busy: no conversation became free")
         opened: Wire | None = None
@@ -82,9 +112,9 @@ class Pool:
                 if opened is not None:
                     state.busy.add(opened)
                 state.changed.notify()
-        if opened is not None:
+        if opened is not None or not wait:
             return opened
-        return self._take(state)
+        return self._take(state, keeping)
 
     def _open(self, state: "_Lane") -> Wire | None:
         """A new conversation; None: the server allows no more of them, and there are others to wait for."""
@@ -135,3 +165,14 @@ class _Lane:
         self.busy: set[Wire] = set()
         self.opening = 0
         self.most = _MOST
+
+    def pick(self, keeping: object) -> Wire | None:
+        """Take one that is idle, the one that was used last if none keeps that; under the lock."""
+        for wire in [wire for wire in self.idle if not wire.is_clean]:
+            self.idle.remove(wire)
+            wire.close()
+        for wire in self.idle:
+            if keeping in wire.kept:
+                self.idle.remove(wire)
+                return wire
+        return self.idle.pop() if self.idle else None

@@ -39,10 +39,19 @@ class Remote:
         """How far the server's clock is ahead of ours."""
 
     @contextmanager
-    def wire(self, lane: Lane, path: RemotePath = ()) -> Iterator[Wire]:
-        """A conversation; what it raises is told as concerning `path`."""
-        with answering(self.where, path), self._pool.wire(lane) as wire:
+    def wire(self, lane: Lane, path: RemotePath = (), keeping: object = None) -> Iterator[Wire]:
+        """A conversation; what it raises is told as concerning `path`. `keeping` as for Pool.wire."""
+        with answering(self.where, path), self._pool.wire(lane, keeping) as wire:
             yield wire
+
+    @contextmanager
+    def wires(self, lane: Lane, most: int) -> Iterator[list[Wire]]:
+        """As Pool.wires."""
+        with answering(self.where), self._pool.wires(lane, most) as wires:
+            yield wires
+
+    def tidy(self) -> None:
+        self._pool.tidy()
 
     def path(self, path: RemotePath) -> bytes:
         """Raises NameNotAllowed for what the server could not take."""

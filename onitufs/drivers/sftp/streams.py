@@ -2,11 +2,14 @@
 
 from collections import deque
 from collections.abc import Callable
+from typing import TypeVar
 
 from onitufs.model.errors import Conflict, Stale
 from onitufs.model.source import Source
 
 from .wire import Wire
+
+T = TypeVar("T")
 
 _UNDER_WAY = 4 << 20
 
@@ -53,22 +56,37 @@ def begin(wire: Wire, handle: bytes, source: Source, seen: Callable[[bytes], obj
     return asked
 
 
-def receive(wire: Wire, handle: bytes, offset: int, length: int, take: Callable[[bytes], object]) -> None:
-    """Give file[offset:offset+length] to `take`, in order. Raises Conflict if the file ends before, Refused."""
+def receive(
+    wire: Wire, handle: bytes, offset: int, length: int, take: Callable[[bytes], object], then: Callable[[], T]
+) -> T:
+    """Give file[offset:offset+length] to `take`, in order. Raises Conflict if the file ends before, Refused.
+
+    `then` is called once the last part is asked for: what it asks is answered right after that. What it gave.
+    """
+    asked: T | None = None
+    is_late = False
     request = wire.limits.read
     under_way: deque[tuple[int, int, int]] = deque()
     end = offset + length
-    while offset < end or under_way:
+    while True:
         while offset < end and len(under_way) < _depth(request):
             size = min(request, end - offset)
             under_way.append((wire.read(handle, offset, size), offset, size))
             offset += size
+        if asked is None:
+            asked = then() if offset >= end else None
+        if not under_way:
+            break
         number, at, size = under_way.popleft()
         data = wire.data(number)
         take(data)
         while len(data) < size:  # a short answer is no end: ask for the rest
             at, size = at + len(data), size - len(data)
+            is_late = asked is not None
             data = wire.data(wire.read(handle, at, size))
             if not data:
                 raise Conflict("the file is shorter than it was")
             take(data)
+    if asked is None or is_late:
+        return then()
+    return asked

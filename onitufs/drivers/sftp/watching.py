@@ -104,6 +104,7 @@ class Watcher:
                 else:
                     self._list(wire, self._changed(wire), news, everything=False)
                 look(self._remote, wire)
+            self._remote.tidy()
             if news.paths or news.below:
                 self._store.note(list(news.paths), list(news.below))
             self._store.commit()

@@ -5,7 +5,9 @@ reads for whole ones, refuses listings with a name that is no UTF-8, and tells n
 """
 
 import struct
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 
 from paramiko import Channel
 from paramiko.ssh_exception import SSHException
@@ -24,6 +26,7 @@ _PIECE = 32768 - 64
 _MOST = 1 << 20
 """A longer answer is none: a shell's greeting was taken for a packet."""
 _ALL = 1 << 26
+_MOST_KEPT = 8
 
 
 class Refused(Exception):
@@ -59,6 +62,8 @@ class Wire:
         self._number = 0
         self._owed: set[int] = set()
         self._broken = False
+        self.kept: dict[object, tuple[bytes, float]] = {}
+        """Handles that are left open for who comes again, by what they are of, with the time of their last use."""
         self.offers: dict[bytes, bytes] = {}
         self.limits = Limits()
         self._begin()
@@ -91,6 +96,24 @@ class Wire:
         """End it, also under the hands of another thread: that gets a ServiceError."""
         self._broken = True
         self._channel.close()
+
+    def keep(self, key: object, handle: bytes) -> None:
+        """Leave a handle open. The one that was not used for longest is closed if they are many."""
+        self.kept.pop(key, None)
+        self.kept[key] = handle, time.monotonic()
+        if len(self.kept) > _MOST_KEPT:
+            self.drop(next(iter(self.kept)))
+
+    def drop(self, key: object) -> None:
+        """Close a handle that was left open."""
+        handle, _ = self.kept.pop(key)
+        with suppress(Refused):
+            self.done(self.close_handle(handle))
+
+    def close_kept(self, before: float) -> None:
+        """Close what was not used since then, on the monotonic clock."""
+        for key in [key for key, (_, used) in self.kept.items() if used < before]:
+            self.drop(key)
 
     def offer(self, name: bytes) -> bool:
         """Whether the server offers this extension."""

@@ -1,0 +1,102 @@
+"""Fetching a whole file in one go."""
+
+import os
+from collections.abc import Iterable
+from functools import partial
+
+import trio
+
+from onitufs.drivers.handlers import RemotePath
+from onitufs.drivers.plug import Plug
+from onitufs.model.copies import Copy
+from onitufs.model.digests import algorithm_of, digest_of
+from onitufs.model.errors import Conflict
+from onitufs.model.files import Inode
+from onitufs.model.ids import GenerationId
+from onitufs.volume import Volume
+
+from .under_way import Under, telling
+
+
+class Attempt:
+    """One whole file from one holder. What hangs in a thread is not waited for, but it keeps its descriptor."""
+
+    def __init__(
+        self, volume: Volume, inode: Inode, plug: Plug, path: RemotePath, copy: Copy, digests: Iterable[bytes]
+    ) -> None:
+        self._volume = volume
+        self._number = inode.number
+        self._generation: GenerationId = inode.generation
+        self._size = inode.size
+        self._plug = plug
+        self._path = path
+        self._copy = copy
+        self._digests = digests
+        self._scope = trio.CancelScope()
+        self._under = Under()
+        self._written = 0
+
+    async def ended_or_stalled(self, stall_s: float) -> None:
+        """Wait for the end of `run`. Raises what it raised; trio.TooSlowError if nothing comes for too long."""
+        try:
+            while not self._under.done.is_set():
+                before = self._written
+                with trio.move_on_after(stall_s):
+                    await self._under.done.wait()
+                if not self._under.done.is_set() and self._written == before:
+                    raise trio.TooSlowError
+            await self._under.wait()
+        finally:
+            self._scope.cancel()
+
+    async def run(self) -> None:
+        with telling(self._under), self._scope:
+            content, fd = self._volume.begin_fetch()
+            try:
+                await self._into(fd)
+                os.close(fd)
+                fd = -1
+            except BaseException:
+                os.close(fd)
+                self._volume.abandon(content)
+                raise
+            self._volume.arrived(self._number, self._generation, content)
+        if self._scope.cancelled_caught:
+            self._under.trouble = trio.TooSlowError()
+        self._under.done.set()
+
+    async def _into(self, fd: int) -> None:
+        copy = self._copy
+
+        def tick(written: int) -> None:  # in a thread
+            self._written = written
+
+        digest = await self._plug.fetch(self._path, copy.rev, fd, tick, file=copy.file, size=self._size)
+        if os.fstat(fd).st_size != self._size:
+            raise Conflict("it has another size than was known")
+        if not await is_any_of(fd, self._digests, digest):
+            raise Conflict("its bytes are not those that were known")
+
+
+async def is_any_of(fd: int, known: Iterable[bytes], given: bytes = b"") -> bool:
+    """Whether a file's digest is one of those known, or none is. `given`: one that was computed already, or b"".
+
+    Raises OSError.
+    """
+    known = set(known)
+    fd = os.dup(fd)  # what is closed meanwhile
+    try:
+        for algorithm in sorted({algorithm_of(digest) for digest in known}):
+            if given and algorithm_of(given) == algorithm:
+                digest = given
+            else:
+                digest = await trio.to_thread.run_sync(digest_of, partial(_read, fd), algorithm)
+            if digest in known:
+                return True
+    finally:
+        os.close(fd)
+    return not known
+
+
+def _read(fd: int, offset: int, length: int) -> bytes:
+    return os.pread(fd, length, offset)

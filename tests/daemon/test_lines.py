@@ -1,0 +1,96 @@
+"""Reading on over lines of every kind comes to what the line gives. Time is simulated."""
+
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from .far import FarAway
+
+MIB = 1 << 20
+PIECE = 1 << 16  # what the memory driver gives at one time
+DATA = b"".join(bytes([n % 251]) * PIECE for n in range(16 * 64))
+
+
+@pytest.fixture
+def anyio_backend():
+    return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+
+
+class Line:
+    """What lies between us and a service: all calls share its throughput, and each waits for its latency."""
+
+    def __init__(self, latency_s: float, bytes_per_s: float) -> None:
+        self._latency_s = latency_s
+        self._bytes_per_s = bytes_per_s
+        self._free_s = 0.0
+        self._begun: set[trio.lowlevel.Task] = set()
+
+    async def hook(self, what: str, path: tuple[bytes, ...]) -> None:
+        task = trio.lowlevel.current_task()
+        if what in ("get_chunk", "get_file", "stat"):
+            self._begun.add(task)  # the driver looks once more often than it gives a piece
+            await trio.sleep(self._latency_s)
+        elif what == "read" and task in self._begun:
+            self._begun.discard(task)
+        elif what == "read":
+            self._free_s = max(self._free_s, trio.current_time()) + PIECE / self._bytes_per_s
+            await trio.sleep_until(self._free_s)
+
+
+async def read_on(far: FarAway, number: int, size: int) -> None:
+    at = 0
+    while at < size:
+        piece = await far.fetcher.read(number, at, 1 << 17)
+        piece = DATA[at : min(at + (1 << 17), size)] if piece is None else piece
+        assert piece == DATA[at : at + (1 << 17)][: size - at]
+        at += len(piece)
+
+
+@pytest.mark.parametrize(
+    ("bytes_per_s", "latency_s", "part"),
+    [
+        (20e3, 0.2, 0.9),  # a line so slow that a block takes seconds is not a silent one
+        (1e6, 0.001, 0.95),
+        (1e6, 0.2, 0.9),
+        (12.5e6, 0.02, 0.9),
+        (12.5e6, 0.2, 0.8),
+        (125e6, 0.001, 0.9),
+        (125e6, 0.02, 0.8),
+        (125e6, 0.2, 0.25),  # 64 MiB come in half a second, of which finding out how fast the line is takes most
+    ],
+)
+async def test_reading_on_comes_to_what_the_line_gives(
+    tmp_path: Path, bytes_per_s: float, latency_s: float, part: float
+) -> None:
+    far = FarAway(tmp_path, ("a",))
+    size = min(len(DATA), max(2 * MIB, int(bytes_per_s * 16)))
+    number = far.adopt(DATA[:size])
+    async with far.running():
+        far.services["a"].hook = Line(latency_s, bytes_per_s).hook
+        began_s = trio.current_time()
+        await read_on(far, number, size)
+        took_s = trio.current_time() - began_s
+        assert (latency_s + size / bytes_per_s) / took_s > part
+
+
+async def test_the_first_bytes_over_a_slow_line_are_not_those_of_a_large_block(tmp_path: Path) -> None:
+    far = FarAway(tmp_path, ("a",))
+    number = far.adopt(DATA)
+    async with far.running():
+        far.services["a"].hook = Line(0.05, 100e3).hook
+        began_s = trio.current_time()
+        await far.fetcher.read(number, 5 * MIB, 4096)
+        assert trio.current_time() - began_s < 1
+
+
+async def test_the_faster_of_two_lines_gives_nearly_all(tmp_path: Path) -> None:
+    """Nothing was said of them, so each is tried."""
+    far = FarAway(tmp_path, ("a", "b"))
+    number = far.adopt(DATA)
+    async with far.running():
+        far.services["a"].hook = Line(0.1, 500e3).hook
+        far.services["b"].hook = Line(0.01, 20e6).hook
+        await read_on(far, number, len(DATA))
+        assert far.blocks_given("b") > 0.9 * len(DATA) / PIECE

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.sftp.fixtures import new_sshd as new_sshd
+
 from .harness import Onitu
 
 Maker = Callable[..., Onitu]

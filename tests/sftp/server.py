@@ -32,9 +32,7 @@ class Sshd:
         self.user = "nobody" if chrooted else pwd.getpwuid(os.geteuid()).pw_name
         self.files = self.base / "served" / "files"
         self.files.mkdir(parents=True)
-        if chrooted:
-            account = pwd.getpwnam(self.user)
-            os.chown(self.files, account.pw_uid, account.pw_gid)
+        self.give(self.files)
         self.root = "/files" if chrooted else str(self.files)
         self.key = self.base / "user_key"
         self.host_key = self.base / "host_key"
@@ -45,6 +43,11 @@ class Sshd:
         self._process: subprocess.Popen[bytes] | None = None
         if os.geteuid() == 0:
             os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
+
+    def give(self, path: Path) -> None:
+        """Make who logs in the owner of it."""
+        account = pwd.getpwnam(self.user)
+        os.chown(path, account.pw_uid, account.pw_gid)
 
     # -- what it is called --------------------------------------------------------------------------------------------
 

@@ -1,7 +1,6 @@
 """The driver passes the suite that every driver has to pass, against a real sshd; also one that is chrooted."""
 
 import os
-import pwd
 import time
 import uuid
 from pathlib import Path
@@ -39,9 +38,7 @@ class OverSftp(DriverConformance):
         name = uuid.uuid4().hex
         root = self.server.files / name
         root.mkdir()
-        if self.server.chrooted:
-            account = pwd.getpwnam(self.server.user)
-            os.chown(root, account.pw_uid, account.pw_gid)
+        self.server.give(root)
         raw = self.server.options(root=f"{self.server.root}/{name}", watch="100 ms")
         options = sftp.DRIVER.read_options(raw, directory, "")
         return Entry(driver=sftp.DRIVER, options=options, outside=Served(root))

@@ -61,7 +61,7 @@ class Sftp:
         self._trash = Trash(remote, self._options.trash_days, self._gear.now_s)
         self._placer = Placer(remote, self._trash)
         self._batcher = Batcher(remote, self._placer)
-        self._chunks = ChunkedUploads(remote, self._placer, self._gear.work_dir / "uploads")
+        self._chunks = ChunkedUploads(remote, self._placer, self._gear.work_dir / "synced")
         self._reader = Reader(remote, lambda: time.time() + remote.ahead_s)
         self._opened = remote
         return remote.identity

@@ -120,7 +120,7 @@ class Bringing:
             await trio.lowlevel.checkpoint()
             return
         if job.type_for is not None:
-            head = await self._fetcher.head(job.number, HEAD_BYTES)
+            head = await self._fetcher.glance(job.number, 0, HEAD_BYTES)
             if head is not None and self._volume.is_absent(job.number, job.generation):
                 self._volume.note_media_type(job.number, media_type(job.type_for, head))
             return

@@ -23,6 +23,7 @@ from onitufs.catalog.store import Catalog
 from onitufs.content.files import ContentStore
 from onitufs.fuse import mounting
 from onitufs.fuse.operations import Operations
+from onitufs.fuse.scanners import Scanners
 from onitufs.setup import Setup
 from onitufs.volume import Volume
 from onitufs.volume.space import Space
@@ -124,7 +125,8 @@ class _Daemon:
         self._volume = volume
         self._catalog = volume.catalog
         self._entries = Entries(volume, state / "entries")
-        self._setups = Setups(setup, self._entries, volume)
+        self._scanners = Scanners()
+        self._setups = Setups(setup, self._entries, volume, self._scanners)
         self._linger_s = options.linger_s
         self._lingering: trio.CancelScope | None = None  # the mount is gone, and what is left is being placed
         self._pacing = Pacing(lambda: self._mount.asked_s)
@@ -148,7 +150,9 @@ class _Daemon:
             await nursery.start(self._entries.run)
             self._keeping = Keeping(placing)
             nursery.start_soon(self._keeping.run)
-            operations = Operations(self._volume, xattr=self._options.xattr, shown=self._options.shown)
+            operations = Operations(
+                self._volume, xattr=self._options.xattr, shown=self._options.shown, scanners=self._scanners
+            )
             for_kernel = self._options.for_kernel(str(self._setup.path))
             with mounting.mounted(operations, self._mountpoint, for_kernel, connection) as mount:
                 self._mount = mount

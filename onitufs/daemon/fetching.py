@@ -122,19 +122,22 @@ class Fetcher:
         if fetch is not None:
             await self._ensure(fetch, offset, length)
 
-    async def head(self, number: InodeNumber, length: int) -> bytes | None:
-        """The first bytes of an absent file, asked for on purpose and kept nowhere; None if it is here by now.
-
-        Raises as Far.read.
-        """
+    async def glance(self, number: InodeNumber, offset: int, length: int) -> bytes | None:
+        """See Far.glance. Who reads to keep goes first."""
+        fetch = self._fetches.get(number)
+        if fetch is not None and all(fetch.partial.has(block) for block in fetch.partial.blocks(offset, length)):
+            return fetch.partial.read(offset, length)
         inode = self._volume.peek(number)
         if not inode.absent:
             return None
+        wanted = max(0, min(length, inode.size - offset))
 
         async def call(plug: Plug, path: RemotePath, copy: Copy) -> bytes:
-            return await self._read(plug, path, copy, 0, min(length, inode.size))
+            async with self._ahead[copy.entry]:
+                return await self._read(plug, path, copy, offset, wanted)
 
-        return await self.holders.ask(wanted_of(inode), call) if inode.size else b""
+        with trio.fail_after(self._bound_s):
+            return await self.holders.ask(wanted_of(inode), call) if wanted else b""
 
     async def verify(self, number: InodeNumber) -> None:
         """See Far.verify."""

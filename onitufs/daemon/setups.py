@@ -17,6 +17,7 @@ from blake3 import blake3
 
 from onitufs.catalog import keys
 from onitufs.catalog.records import pack_value, unpack_value
+from onitufs.fuse.scanners import Scanners
 from onitufs.model.errors import NotPossible, OnituError
 from onitufs.model.ids import ROOT_INODE, EntryName
 from onitufs.referee.planning import Plan, Tally
@@ -40,10 +41,11 @@ log = logging.getLogger(__name__)
 class Setups:
     """`setup`: the one in force. One change at a time."""
 
-    def __init__(self, setup: Setup, entries: Entries, volume: Volume) -> None:
+    def __init__(self, setup: Setup, entries: Entries, volume: Volume, scanners: Scanners) -> None:
         self.setup = setup
         self._entries = entries
         self._volume = volume
+        self._scanners = scanners
         self._catalog = volume.catalog
         self._placements = Placements(volume.catalog)
         self._changing = trio.Lock()
@@ -93,6 +95,7 @@ class Setups:
         """Note what the setup says; True if that is something else than before, so that all is asked again."""
         setup = self.setup
         aging.follow(setup, self._volume)
+        self._scanners.follow(setup.scanners, setup.scanner_head)
         changes: Changes = {}
         for entry in setup.entries:
             changes[keys.meta(f"where:{entry.name}")] = pack_value(_where(entry))

@@ -7,9 +7,10 @@ that was given its setup by who started it never does, unless it is told to read
 from pathlib import Path
 
 from .never import NEVER
+from .scanners import SCANNERS
 from .setup import JSON, EntrySetup, Setup
 
-__all__ = ["JSON", "NEVER", "EntrySetup", "Setup", "load"]
+__all__ = ["JSON", "NEVER", "SCANNERS", "EntrySetup", "Setup", "load"]
 
 
 def load(path: Path) -> Setup:

@@ -23,6 +23,7 @@ from onitufs.model import units
 from onitufs.model.globs import BadGlob, Glob
 
 from .never import NEVER
+from .scanners import HEAD_BYTES, SCANNERS
 
 MOST_NAME_BYTES = 100  # names become parts of file names, which end at 255
 
@@ -59,6 +60,18 @@ def _known_default(pattern: str) -> str:
     if pattern not in NEVER:
         raise UnknownName("glob of the default list is", pattern, list(NEVER))
     return pattern
+
+
+def _known_scanner(pattern: str) -> str:
+    if pattern not in SCANNERS:
+        raise UnknownName("name of the default list is", pattern, list(SCANNERS))
+    return pattern
+
+
+def _process_name(name: str) -> str:
+    if not name or "/" in name or not name.isprintable():
+        raise ValueError('a name of a process, without "/"; *, ? and [...] stand for letters')
+    return name
 
 
 class UnknownName(ValueError):
@@ -109,6 +122,7 @@ EntryReference = Annotated[str, AfterValidator(_known_entry)]
 PathText = Annotated[str, AfterValidator(_usable_path)]
 MediaType = Annotated[str, AfterValidator(_usable_media_type)]
 GlobText = Annotated[str, AfterValidator(_usable_glob)]
+ProcessName = Annotated[str, AfterValidator(_process_name)]
 Size = Annotated[
     int,
     BeforeValidator(
@@ -241,6 +255,19 @@ class NeverForm(Form):
     ] = []
 
 
+class ScannersForm(Form):
+    """Changes to the default list of programs that read everything, and what they get."""
+
+    also: Annotated[list[ProcessName], Field(description="Globs of names of processes to add.")] = []
+    except_: Annotated[
+        list[Annotated[str, AfterValidator(_known_scanner)]],
+        Field(alias="except", description="Globs of the default list to leave out."),
+    ] = []
+    head: Annotated[
+        Size, Field(description="How much they get of a file that is not on this machine, from its beginning.")
+    ] = HEAD_BYTES
+
+
 class HistoryForm(Form):
     """How what was replaced, truncated or deleted is kept, so that it can be brought back."""
 
@@ -252,11 +279,11 @@ class HistoryForm(Form):
 
 
 ALTERNATIVES = ("(list)", "(changes)")
-"""How pydantic's locations tell the two forms of `never` apart; no part of a JSON path."""
+"""How pydantic's locations tell the two forms of `never` and `scanners` apart; no part of a JSON path."""
 
 
-def _never_tag(value: Any) -> str:
-    return "(changes)" if isinstance(value, dict | NeverForm) else "(list)"
+def _list_or_changes(value: Any) -> str:
+    return "(changes)" if isinstance(value, dict | Form) else "(list)"
 
 
 class SetupForm(Form):
@@ -268,9 +295,17 @@ class SetupForm(Form):
     rules: Annotated[list[RuleForm], Field(description="Applied in order.")] = []
     never: Annotated[
         Annotated[list[GlobText], Tag("(list)")] | Annotated[NeverForm, Tag("(changes)")],
-        Discriminator(_never_tag),
+        Discriminator(_list_or_changes),
         Field(description="Globs of files that are never placed: a list instead of the default one, or changes to it."),
     ] = NeverForm()
+    scanners: Annotated[
+        Annotated[list[ProcessName], Tag("(list)")] | Annotated[ScannersForm, Tag("(changes)")],
+        Discriminator(_list_or_changes),
+        Field(
+            description="Globs of names of processes that read everything, such as indexers: of files that are not on "
+            "this machine they get the beginning only. A list instead of the default one, or changes to it."
+        ),
+    ] = ScannersForm()
     quota: Annotated[Size | None, Field(description="What the local store may take; default: no limit.")] = None
     history: Annotated[
         HistoryForm,

@@ -9,10 +9,11 @@ from onitufs.model.errors import SetupError
 from onitufs.model.ids import EntryName
 from onitufs.model.rules import Match, Rule
 
-from .form import NeverForm, RuleForm, SetupForm
+from .form import NeverForm, RuleForm, ScannersForm, SetupForm
 from .never import NEVER
 from .problems import lines
 from .reading import read
+from .scanners import HEAD_BYTES, SCANNERS
 from .setup import EntrySetup, Setup
 
 HISTORY_BYTES = 10 << 30  # what history may take where nothing else is said
@@ -48,10 +49,12 @@ def load(path: Path) -> Setup:
             for name, entry in form.entries.items()
         ),
         rules=tuple(_rule(rule, f"rules[{index}]") for index, rule in enumerate(form.rules)),
-        never=_never(form.never),
+        never=_listed(form.never, NEVER),
         quota=form.quota,
         history_s=form.history.keep,
         history_bytes=_history_bytes(form),
+        scanners=_listed(form.scanners, SCANNERS),
+        scanner_head=form.scanners.head if isinstance(form.scanners, ScannersForm) else HEAD_BYTES,
     )
 
 
@@ -90,8 +93,9 @@ def _history_bytes(form: SetupForm) -> int:
     return HISTORY_BYTES if form.quota is None else min(HISTORY_BYTES, form.quota // 2)
 
 
-def _never(form: list[str] | NeverForm) -> tuple[str, ...]:
+def _listed(form: list[str] | NeverForm | ScannersForm, default: tuple[str, ...]) -> tuple[str, ...]:
+    """A list, or the default one with changes."""
     if isinstance(form, list):
         return tuple(form)
-    kept = (pattern for pattern in NEVER if pattern not in form.except_)
+    kept = (pattern for pattern in default if pattern not in form.except_)
     return tuple(dict.fromkeys([*kept, *form.also]))

@@ -9,6 +9,8 @@ from typing import Literal
 from onitufs.model.ids import EntryName
 from onitufs.model.rules import Rule
 
+from .scanners import HEAD_BYTES
+
 JSON = None | bool | int | float | str | list["JSON"] | dict[str, "JSON"]
 
 
@@ -44,6 +46,8 @@ class Setup:
     quota: int | None = None  # bytes that the local store may take
     history_s: float = 30 * 86400.0  # how long what was replaced, truncated or deleted is kept; 0: not at all
     history_bytes: int = 10 << 30  # what all of it may take
+    scanners: tuple[str, ...] = ()  # globs of names of processes that read everything
+    scanner_head: int = HEAD_BYTES  # bytes that they get of a file that is not here
 
     @property
     def base(self) -> Path:

@@ -32,12 +32,16 @@ _NEWEST = keys.meta("newest fetched")
 class Far(Protocol):
     """Whoever can get bytes that are not here.
 
-    Both raise ServiceError (no entry that has them is up), trio.TooSlowError (none answered in time), Stale (none has
+    All raise ServiceError (no entry that has them is up), trio.TooSlowError (none answered in time), Stale (none has
     them any more), NoSpace, OSError.
     """
 
     async def read(self, number: InodeNumber, offset: int, length: int) -> bytes | None:
         """Up to `length` bytes of an absent file, fewer only at its end; None if it is here as a whole by now."""
+        ...
+
+    async def glance(self, number: InodeNumber, offset: int, length: int) -> bytes | None:
+        """The same, but nothing is kept of it, and nothing read ahead."""
         ...
 
     async def fetch_all(self, number: InodeNumber) -> None:
@@ -57,6 +61,9 @@ class Nowhere:
     """A Far that knows no entries."""
 
     async def read(self, number: InodeNumber, offset: int, length: int) -> bytes | None:
+        raise ServiceError(f"the bytes of inode {number} are not here")
+
+    async def glance(self, number: InodeNumber, offset: int, length: int) -> bytes | None:
         raise ServiceError(f"the bytes of inode {number} are not here")
 
     async def fetch_all(self, number: InodeNumber) -> None:

@@ -5,6 +5,8 @@ import errno
 import mmap
 import os
 import shutil
+import signal
+import subprocess
 import tarfile
 import threading
 from pathlib import Path
@@ -299,3 +301,23 @@ def test_what_cannot_be_brought_is_shown_and_tried_again(new_onitu: Maker) -> No
 
 def told(onitu: Onitu) -> bool:
     return "not placed yet" in onitu.run("status", onitu.mnt).stdout
+
+
+def test_programs_that_read_everything_fill_nothing(far: Onitu, tmp_path: Path) -> None:
+    scanner = tmp_path / "tumblerd"
+    shutil.copy(shutil.which("cat") or "", scanner)
+
+    def scanned(name: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run([scanner, far.mnt / name], capture_output=True, timeout=60, check=False)
+
+    assert scanned("small").stdout == SMALL
+    refused = scanned("large")
+    assert refused.stdout == LARGE[: 256 << 10]
+    assert b"Operation not permitted" in refused.stderr
+    assert not content_files(far.state)
+    far.extra = {"scanners": {"except": ["tumblerd"]}}
+    far.write_setup()
+    assert far.pid is not None
+    os.kill(far.pid, signal.SIGHUP)
+    until("it is no scanner any more", lambda: scanned("large").stdout == LARGE)
+    assert content_files(far.state)

@@ -29,6 +29,7 @@ from onitufs.drivers.plug import Plug
 from onitufs.fuse import mounting
 from onitufs.fuse.errnos import answering, unanswered
 from onitufs.fuse.operations import Operations
+from onitufs.fuse.scanners import Scanners
 from onitufs.model.copies import Copy, Place
 from onitufs.model.errors import OnituError
 from onitufs.model.files import Kind
@@ -43,8 +44,8 @@ from onitufs.volume.tree import Changes
 class Planted(Operations):
     """Operations with bugs behind some names, that count who waits for bytes that are not here."""
 
-    def __init__(self, volume: Volume, *, xattr: bool) -> None:
-        super().__init__(volume, xattr=xattr)
+    def __init__(self, volume: Volume, *, xattr: bool, scanners: Scanners) -> None:
+        super().__init__(volume, xattr=xattr, scanners=scanners)
         self.waiting = 0
         self.asked: dict[str, int] = {}
         self.came = trio.Event()
@@ -330,6 +331,15 @@ class Commands:
         """How often the entry was asked for bytes."""
         return sum(what in ("get_chunk", "get_file") for what, _ in self.far.services[entry].calls)
 
+    def given(self) -> int:
+        """How many bytes the entry has given in pieces of 64 KiB."""
+        calls = [what for what, _ in self.far.service.calls]
+        return (calls.count("read") - calls.count("get_chunk") - calls.count("get_file")) << 16
+
+    def absent(self, path: str) -> bool:
+        """Whether the bytes of a file are on entries only."""
+        return self.volume.resolve(b"/" + os.fsencode(path))[1].absent
+
     def lookups(self, number: int) -> int:
         return self.operations.lookups.count(InodeNumber(number))
 
@@ -404,13 +414,14 @@ def _say(words: dict[str, Any]) -> None:
 async def main(state: Path, point: str, options: dict[str, Any]) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    scanners = Scanners(options.pop("scanners", ()), options.pop("head", 0))
     xattr, stall_s = options.pop("xattr", False), options.pop("stall_s", 300.0)
     content = ContentStore(state / "content")
     catalog = Catalog.open(state / "catalog", content)
     try:
         volume = Volume(catalog, content, Space(state), owner=(os.getuid(), os.getgid()))
         volume.recover()
-        operations = Planted(volume, xattr=xattr)
+        operations = Planted(volume, xattr=xattr, scanners=scanners)
         async with trio.open_nursery() as nursery:
             await nursery.start(catalog.run)
             await nursery.start(volume.run)

@@ -8,7 +8,7 @@ import pytest
 
 from onitufs.model.rules import Match, Rule
 from onitufs.referee.rules import Rulebook
-from onitufs.setup import NEVER, EntrySetup, Setup, load
+from onitufs.setup import NEVER, SCANNERS, EntrySetup, Setup, load
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -75,6 +75,16 @@ def test_options_are_the_drivers_business_and_pass_as_they_are(tmp_path: Path) -
     (entry,) = loaded(tmp_path, entries=entries).entries
     assert entry == EntrySetup(name="nas", driver="no such driver", options=options, mode="r", velocity=0.25)
     assert not entry.writable
+
+
+def test_programs_that_read_everything_can_be_replaced_or_changed(tmp_path: Path) -> None:
+    assert loaded(tmp_path).scanners == SCANNERS
+    assert loaded(tmp_path).scanner_head == 256 << 10
+    assert loaded(tmp_path, scanners=[]).scanners == ()
+    assert loaded(tmp_path, scanners=["borg"]).scanners == ("borg",)
+    changed = loaded(tmp_path, scanners={"also": ["restic"], "except": ["tumblerd"], "head": "1 MiB"})
+    assert set(changed.scanners) == {*SCANNERS, "restic"} - {"tumblerd"}
+    assert changed.scanner_head == 1 << 20
 
 
 def test_what_is_never_placed_can_be_replaced_or_changed(tmp_path: Path) -> None:

@@ -43,7 +43,10 @@ def test_every_problem_is_told_in_one_run(problems: Problems) -> None:
     ("changes", "line"),
     [
         ({"rulez": []}, "rulez: unknown key (did you mean 'rules'?)"),
-        ({"x": 1}, "x: unknown key; known here: $schema, name, entries, rules, never, quota, history, comment"),
+        (
+            {"x": 1},
+            "x: unknown key; known here: $schema, name, entries, rules, never, scanners, quota, history, comment",
+        ),
         ({"name": 3}, "name: 3 is not text"),
         (
             {"name": "a/b"},
@@ -127,6 +130,14 @@ def test_every_problem_is_told_in_one_run(problems: Problems) -> None:
         (
             {"never": {"except": ["*.prt"]}},
             "never.except[0]: no glob of the default list is '*.prt' (did you mean '*.part'?)",
+        ),
+        (
+            {"scanners": {"except": ["tumbler"]}},
+            "scanners.except[0]: no name of the default list is 'tumbler' (did you mean 'tumblerd'?)",
+        ),
+        (
+            {"scanners": ["/usr/bin/x"]},
+            'scanners[0]: "/usr/bin/x": a name of a process, without "/"; *, ? and [...] stand for letters',
         ),
         ({"never": {"and": []}}, "never.and: unknown key; known here: also, except"),
         ({"quota": "ten"}, 'quota: "ten": not a size: write a number of bytes, or text such as "100 MB" or "1 GiB"'),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from onitufs.setup import NEVER
+from onitufs.setup import NEVER, SCANNERS
 from onitufs.setup.schema import schema
 
 TEXT = (Path(__file__).parents[2] / "docs" / "setup.md").read_text(encoding="utf-8")
@@ -25,6 +25,10 @@ def test_the_default_list_is_there() -> None:
     told = [pattern for pattern in NEVER if "[A-Z]" not in pattern]  # rsync's is told in words
     assert len(NEVER) - len(told) == 2
     assert [pattern for pattern in told if f"`{pattern}`" not in TEXT] == []
+
+
+def test_the_default_list_of_scanners_is_there() -> None:
+    assert [name for name in SCANNERS if f"`{name}`" not in TEXT] == []
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: ",".join(example))

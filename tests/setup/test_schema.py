@@ -51,6 +51,7 @@ def _everything() -> dict[str, Any]:
             }
         ],
         "never": {"also": ["x"], "except": ["*~"]},
+        "scanners": {"also": ["x"], "except": ["tumblerd"], "head": "1 MiB"},
         "quota": "1 TB",
         "comment": "c",
     }
@@ -77,6 +78,8 @@ def test_every_key_fits(problems: Callable[..., list[str]]) -> None:
         (["rules", 0, "match", "size", "max"], "1,5 GB"),
         (["rules", 0, "match", "age", "min"], "-5m"),
         (["never"], "x"),
+        (["scanners"], "x"),
+        (["scanners", "head"], "1 mb"),
         (["quota"], -1),
     ],
 )

@@ -8,7 +8,8 @@ from .asking import json_option, mount_option, whole_mount
 HELP = """Give an entry work again, at once: ends a pause, a wait after errors, or a suspension whose cause is gone.
 
 If unusually much is gone from the entry, nothing is deleted anywhere before you say what that means: it was deleted on
-purpose (--accept-deletions), or it was lost and is to be placed there again (--restore).
+purpose (--accept-deletions), or it was lost and is to be placed there again (--restore). So it is if another disk, or
+directory, or account is where the entry was: the answer makes that the entry.
 
 \b
 Examples:

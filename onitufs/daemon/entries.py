@@ -207,6 +207,8 @@ class Entries:
     def answer(self, name: EntryName, *, accept: bool, restore: bool) -> None:
         """The user's answer to the question of an entry, if there is one; neither: to end a suspension or a pause.
 
+        That it is not the place any more that it was is such a question, too; then the answer makes it the place.
+
         Raises NotPossible if there is a question and this is no answer, or none and this is one.
         """
         asked = self._known("question", name)
@@ -215,10 +217,18 @@ class Entries:
                 f"entry {name}: {asked[0]} of {asked[1]} files and directories are gone from it; "
                 "say --accept-deletions, to delete them here, or --restore, to place them again"
             )
-        if asked is None and (accept or restore):
+        plug = self._running[name].plug
+        answers = accept or restore
+        if asked is None and answers and not plug.is_another_place:
             raise NotPossible(f"entry {name}: nothing is asked about it; `onitufs entry resume {name}` is enough")
         intake = self._running[name].intake
-        if asked is not None:
+        if asked is None and answers:
+            self._catalog.commit({keys.meta(f"entry:{name}"): None})
+            plug.accept_place()
+            log.warning("another place is the entry from now on", extra={"entry": name})
+            if intake is not None:
+                intake.settle(accept=accept, restore=restore)
+        elif asked is not None:
             self._catalog.commit({keys.meta(f"question:{name}"): None})
             if intake is not None:
                 intake.settle(accept=accept, restore=restore)

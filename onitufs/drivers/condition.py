@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import trio
 
-from onitufs.model.errors import DriverError, NeedsPerson, ServiceError
+from onitufs.model.errors import AuthNeeded, DriverError, NeedsPerson, ServiceError
 from onitufs.model.ids import FileId
 
 from .accounts import SHOWN_S, Gate
@@ -67,7 +67,7 @@ class Condition:
             self._woke()
             return
         # An entry that needs a person says so when it is connected again; else it was this file's trouble alone.
-        only_file = isinstance(exc, NeedsPerson) and type(exc) is NeedsPerson
+        only_file = isinstance(exc, NeedsPerson) and not isinstance(exc, AuthNeeded)
         self._trouble = Reconnect() if only_file else exc
         self._trouble_until = trio.current_time() + self._backoff.delay_s(self._supervisor.failures + 1)
         if not only_file:

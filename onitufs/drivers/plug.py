@@ -15,6 +15,7 @@ import trio
 
 from onitufs.model.copies import Place
 from onitufs.model.errors import (
+    AnotherPlace,
     Conflict,
     DriverError,
     Gone,
@@ -107,6 +108,7 @@ class Plug(Sight):
         self._report = report
         self._identity = identity
         self._remember_identity = remember_identity
+        self.is_another_place = False  # what answered last is not the place that the entry was
         runner = runner if runner is not None else Threads(lanes + 2)
         self._opener = Opener(entry, driver, options, work_dir=work_dir, runner=runner, now_s=now_s)
         self._now_s = now_s
@@ -195,6 +197,10 @@ class Plug(Sight):
         finally:
             self._gate.leave()
 
+    def accept_place(self) -> None:
+        """From now on the entry is what answers, whatever it was before. To be followed by resume()."""
+        self._identity = None
+
     async def probe(self) -> None:
         """See whether the entry could be used, without `run` and without changing it. Raises DriverError."""
         handlers = await self._opener.open(self._identity, self._gate)
@@ -228,7 +234,7 @@ class Plug(Sight):
         handlers = await self._opener.open(self._identity, self._gate)
         lookers = Lookers(self._looking(handlers), self._condition.troubled, self._condition.broken)
         try:
-            identity = await handlers.call("connect")
+            identity = await self._connect(handlers)
             if self._identity is None:
                 self._remember_identity(identity)
                 self._identity = identity
@@ -253,6 +259,15 @@ class Plug(Sight):
         finally:
             await self._end_looking(lookers)
             await self._opener.close(handlers)
+
+    async def _connect(self, handlers: Handlers) -> str:
+        self.is_another_place = False
+        try:
+            identity: str = await handlers.call("connect")
+        except AnotherPlace:
+            self.is_another_place = True
+            raise
+        return identity
 
     async def _dispatch(self, nursery: trio.Nursery) -> None:
         while True:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import trio
 
-from onitufs.model.errors import AuthNeeded, DriverError, NeedsPerson, QuotaFull, ServiceError
+from onitufs.model.errors import AnotherPlace, AuthNeeded, DriverError, NeedsPerson, QuotaFull, ServiceError
 from onitufs.model.ids import EntryName
 
 from .accounts import SHOWN_S, Gate
@@ -102,6 +102,8 @@ class Supervisor:
         if isinstance(worst, AuthNeeded):
             self._health.become("auth-needed", message, remedy)
             return None
+        if isinstance(worst, AnotherPlace):
+            remedy += f" If it is lost for good: onitufs entry resume {self._entry} --restore"
         if isinstance(worst, NeedsPerson):
             self._health.become("suspended", message, remedy)
         elif isinstance(worst, QuotaFull):

@@ -152,6 +152,10 @@ class NeedsPerson(DriverError):
     exit_status = Exit.NEEDS_PERSON
 
 
+class AnotherPlace(NeedsPerson):
+    """What answers is not the place that the entry was, provably. A person may say that it is the place from now on."""
+
+
 class AuthNeeded(NeedsPerson):
     """Credentials are missing, wrong or expired."""
 

@@ -414,3 +414,64 @@ def test_directories_that_were_there_before_keep_their_modes(new_onitu: Maker) -
     until(
         "a mode given on an entry is in the mount", lambda: (onitu.mnt / "d").stat().st_mode & 0o777 == 0o711, QUICK_S
     )
+
+
+def replaced(onitu: Onitu, fill: Callable[[Path], None] = lambda root: None) -> None:
+    """Another directory stands where the entry b was."""
+    os.rename(onitu.roots["b"], onitu.base / "lost")
+    onitu.roots["b"].mkdir()
+    fill(onitu.roots["b"])
+    until("asked", lambda: health(onitu, "b") == "suspended", QUICK_S)
+    entry = next(known for known in onitu.status()["entries"] if known["name"] == "b")
+    assert "onitufs entry resume b --restore" in entry["remedy"]
+
+
+def test_a_disk_that_is_lost_for_good_is_filled_again(onitu: Onitu) -> None:
+    many(onitu)
+    before = files(onitu.mnt)
+
+    def old_backup(root: Path) -> None:
+        (root / "f1").write_text("as it was long ago")
+        shutil.copy2(onitu.mnt / "f2", root / "f2")
+        (root / "stranger").write_text("was never here")
+
+    replaced(onitu, old_backup)
+    assert files(onitu.mnt) == before
+    assert onitu.run("entry", "resume", "b", "--mount", onitu.mnt).returncode == 0
+    until("still asked", lambda: health(onitu, "b") == "suspended", QUICK_S)
+    onitu.ok("entry", "resume", "b", "--restore", "--mount", onitu.mnt)
+    until("up", lambda: health(onitu, "b") == "up", QUICK_S)
+    until("filled again", lambda: before.items() <= files(onitu.roots["b"]).items(), QUICK_S)
+    until("all agree", same(onitu, "a", "b"), QUICK_S)
+    after = files(onitu.mnt)
+    beside = [path for path in after.keys() - before.keys() if path != b"stranger"]
+    assert len(beside) == 1
+    assert beside[0].startswith(b"f1 (conflicted copy from b ")
+    assert {path: after[path] for path in before} == before
+    onitu.umount()
+    onitu.mount()
+    until("up", lambda: health(onitu, "b") == "up", QUICK_S)
+    assert files(onitu.mnt) == after
+
+
+def test_a_disk_that_only_lost_its_mark_is_the_entry_again(onitu: Onitu) -> None:
+    many(onitu)
+    before = files(onitu.roots["b"])
+    onitu.umount()
+    shutil.rmtree(onitu.roots["b"] / ".onitufs")
+    onitu.mount()
+    until("asked", lambda: health(onitu, "b") == "suspended", QUICK_S)
+    inodes = {path.name: path.stat().st_ino for path in onitu.roots["b"].iterdir() if path.is_file()}
+    onitu.ok("entry", "resume", "b", "--restore", "--mount", onitu.mnt)
+    until("up", lambda: health(onitu, "b") == "up", QUICK_S)
+    until("all is listed", lambda: seen(onitu, "b")["complete"], QUICK_S)
+    onitu.wait()
+    assert files(onitu.mnt) == files(onitu.roots["b"]) == before
+    assert {path.name: path.stat().st_ino for path in onitu.roots["b"].iterdir() if path.is_file()} == inodes
+
+
+def test_an_empty_disk_can_be_what_the_entry_is_from_now_on(onitu: Onitu) -> None:
+    many(onitu)
+    replaced(onitu)
+    onitu.ok("entry", "resume", "b", "--accept-deletions", "--mount", onitu.mnt)
+    until("deleted", lambda: files(onitu.mnt) == files(onitu.roots["a"]) == {}, QUICK_S)

@@ -49,6 +49,7 @@ class Arriving:
         self._list_again = list_again
         self._missing = missing
         self._hashing = trio.CapacityLimiter(1)
+        self.trusts = True  # that what differs was edited there; else it may be older than what is here, and both live
 
     async def look(self, path: RemotePath) -> None:
         """See what stands at a path, and do what that means. Raises DriverError, OSError (the catalog)."""
@@ -113,7 +114,7 @@ class Arriving:
                 self._same(copy, found)
             case Meaning.CURRENT:
                 self._note(self._copy(copy.file, standing.generation, copy.place, found, was=copy))
-            case Meaning.EDITED if found.kind is Kind.FILE:
+            case Meaning.EDITED if found.kind is Kind.FILE and self.trusts:
                 self._edited(copy, found)
             case Meaning.EDITED | Meaning.APART:
                 self._apart(path, copy, found)

@@ -124,6 +124,7 @@ class Intake:
         """The user has decided about what is gone: it is deleted here too, or placed there again."""
         self._halted = False
         self._losing.answer(accept=accept, restore=restore)
+        self._arriving.trusts = not restore
         self.list_again(())
 
     # -- running -------------------------------------------------------------------------------------------------------
@@ -267,6 +268,7 @@ class Intake:
         if not self.progress.complete and not len(self._losing):
             self.progress.complete = True
             self._losing.answered()
+            self._arriving.trusts = True
 
     # -- listing -------------------------------------------------------------------------------------------------------
 

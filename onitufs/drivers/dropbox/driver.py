@@ -8,7 +8,16 @@ from dropbox import files
 
 from onitufs.drivers.handlers import Found, Gear, RemotePath, Sighted, Upload
 from onitufs.model.copies import RemoteState
-from onitufs.model.errors import AuthNeeded, Conflict, DriverError, Gone, NameNotAllowed, NeedsPerson, ServiceError
+from onitufs.model.errors import (
+    AnotherPlace,
+    AuthNeeded,
+    Conflict,
+    DriverError,
+    Gone,
+    NameNotAllowed,
+    NeedsPerson,
+    ServiceError,
+)
 from onitufs.model.files import Kind
 from onitufs.model.source import Source
 
@@ -99,7 +108,7 @@ class Dropbox:
         if wanted is not None and wanted != identity:
             same = wanted.partition(" ")[0] == account
             what = f"the folder {self._root or '/'} is another one" if same else "this is another Dropbox account"
-            raise NeedsPerson(
+            raise AnotherPlace(
                 f"{what} than the one that entry {self._gear.entry} used; correct the setup, or run: {self._login}"
             )
         return identity, str(root.path_lower) if root is not None else ""

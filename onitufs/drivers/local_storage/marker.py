@@ -7,7 +7,7 @@ import os
 import uuid
 from pathlib import Path
 
-from onitufs.model.errors import NeedsPerson
+from onitufs.model.errors import AnotherPlace, NeedsPerson
 
 from .tree import Tree, sync_directory
 
@@ -53,14 +53,14 @@ def make(tree: Tree) -> str:
 
 
 def verify(found: str | None, expected: str | None, root: Path) -> None:
-    """Raises NeedsPerson if the root is not the one that is expected."""
+    """Raises AnotherPlace if the root is not the one that is expected."""
     if expected is None or found == expected:
         return
     if found is None:
         what = f"{root} has no identity mark: it is not the directory that this entry was"
-        raise NeedsPerson(f"{what}; is its disk mounted?")
+        raise AnotherPlace(f"{what}; is its disk mounted?")
     what = f"{root} belongs to another entry (mark {found}, expected {expected})"
-    raise NeedsPerson(f"{what}; mount the right disk there, or correct the setup")
+    raise AnotherPlace(f"{what}; mount the right disk there, or correct the setup")
 
 
 def lock(tree: Tree) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from onitufs.drivers.handlers import PARKED, PRIVATE, RemotePath
-from onitufs.model.errors import Conflict, DriverError, Gone, NameNotAllowed, NeedsPerson
+from onitufs.model.errors import AnotherPlace, Conflict, DriverError, Gone, NameNotAllowed, NeedsPerson
 
 from . import packets
 from .answering import after_failed_write, answering, check_path, file_system, meaning, shown
@@ -92,14 +92,14 @@ class Remote:
         return NeedsPerson(f"{what}; restore it from a backup of that directory")
 
     def verify(self, found: str | None, expected: str | None) -> None:
-        """Raises NeedsPerson if the root is not the one that is expected."""
+        """Raises AnotherPlace if the root is not the one that is expected."""
         if expected is None or found == expected:
             return
         if found is None:
             what = f"{self.where} has no identity mark: it is not the directory that this entry was"
-            raise NeedsPerson(f"{what}; is its disk mounted on the server?")
+            raise AnotherPlace(f"{what}; is its disk mounted on the server?")
         what = f"{self.where} belongs to another entry (mark {found}, expected {expected})"
-        raise NeedsPerson(f"{what}; mount the right disk there, or correct the setup")
+        raise AnotherPlace(f"{what}; mount the right disk there, or correct the setup")
 
     def make_mark(self, wire: Wire, identity: str) -> None:
         content = json.dumps({"v": 1, "identity": identity}).encode() + b"\n"

@@ -155,8 +155,8 @@ def _plainness(metadata: Any) -> int:
 
 
 def is_left_out(metadata: Any) -> bool:
-    """Whether it is neither a file nor a directory to us: cloud documents, which have no bytes, symlinks, and names that
-    are none."""
+    """Whether it is neither a file nor a directory to us: a cloud document, which has no bytes, a symlink, or what has
+    no name that we could use."""
     if not names.is_possible(name_of(metadata)):
         return True
     if isinstance(metadata, files.FolderMetadata):

@@ -3,6 +3,7 @@
 import functools
 import logging
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,10 @@ class Entries:
         plugs: dict[EntryName, Plug] = {}
         for wanted in setup.entries:
             known = self._running.get(wanted.name)
-            if known is None or known.wanted != wanted:
+            if known is not None and known.wanted == replace(wanted, bandwidth=known.wanted.bandwidth):
+                known.wanted = wanted  # other limits end no session
+                known.plug.bandwidth.change(wanted.bandwidth)
+            elif known is None or known.wanted != wanted:
                 if known is not None:
                     self._stop(known)
                 known = self._start(wanted, *ready[wanted.name])
@@ -153,6 +157,7 @@ class Entries:
             remember_identity=functools.partial(self._remember, "entry", name),
             work_dir=self._work / name.replace("/", "%2F"),
             accounts=self._accounts,
+            bandwidth=wanted.bandwidth,
         )
         plug.on_room = placing.has_room
         plug.health.on_change = functools.partial(placing.events.entry, name, plug.health)

@@ -7,6 +7,7 @@ from weakref import WeakValueDictionary
 import trio
 
 from .backoff import Backoff
+from .bandwidth import Bucket
 
 SHOWN_S = 5.0
 """Shorter waits are nothing to tell people of."""
@@ -59,10 +60,12 @@ class Accounts:
 class Gate:
     """What every call to one entry's service passes: shut while its account must not be used.
 
-    `changed` is called when the time until which it is shut is another one.
+    `changed` is called when the time until which it is shut is another one. `down`: the limit for what is read in
+    chunks; all else that moves bytes keeps to its limit as it goes.
     """
 
-    def __init__(self, backoff: Backoff, changed: Callable[[], None], now_s: Callable[[], float]) -> None:
+    def __init__(self, backoff: Backoff, changed: Callable[[], None], now_s: Callable[[], float], down: Bucket) -> None:
+        self.down = down
         self._backoff = backoff
         self._changed = changed
         self._now_s = now_s

@@ -1,7 +1,7 @@
 """Calls to a driver's handlers: the async ones on the loop, the plain ones in the entry's own threads."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar, TypeVarTuple
 
 import trio
@@ -29,6 +29,11 @@ class Runner(Protocol):
         """In a call that `run` makes: raises if it is no longer wanted. On the loop: nothing, awaiting is for that."""
         ...
 
+    def rest(self, until: Callable[[*Ts], Awaitable[None]], *args: *Ts) -> None:
+        """In a call that `run` makes: wait as `until` does; raises if the call is no longer wanted. On the loop:
+        nothing, for the same reason."""
+        ...
+
 
 class Threads:
     """A Runner over one entry's threads: when its service hangs, no other entry is short of any."""
@@ -46,6 +51,10 @@ class Threads:
         if not trio.lowlevel.in_trio_run():
             trio.from_thread.check_cancelled()
 
+    def rest(self, until: Callable[[*Ts], Awaitable[None]], *args: *Ts) -> None:
+        if not trio.lowlevel.in_trio_run():
+            trio.from_thread.run(until, *args)
+
 
 class Inline:
     """A Runner that makes each call on the loop. For simulated time only, where a thread would not be waited for."""
@@ -57,6 +66,9 @@ class Inline:
     look = run
 
     def check_cancelled(self) -> None:
+        pass
+
+    def rest(self, until: Callable[[*Ts], Awaitable[None]], *args: *Ts) -> None:
         pass
 
 
@@ -101,11 +113,14 @@ class Handlers:
         gate = self._gate if name != "close" else None
         if gate is not None:
             await gate.turn()
+            if name == "get_chunk":
+                await gate.down.turn()
         handler = getattr(self._driver, name)
         try:
-            if inspect.iscoroutinefunction(handler):
-                return await handler(*args)
-            return await run(handler, *args)
+            answer = await (handler(*args) if inspect.iscoroutinefunction(handler) else run(handler, *args))
+            if gate is not None and name == "get_chunk":
+                gate.down.take(len(answer))
+            return answer
         except ServiceError as exc:
             if gate is not None and exc.retry_after_s is not None:
                 gate.obey(exc.retry_after_s)

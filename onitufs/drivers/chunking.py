@@ -11,6 +11,7 @@ from onitufs.model.ids import EntryName, FileId
 from onitufs.model.orders import Put
 from onitufs.model.source import Source
 
+from .bandwidth import Bucket
 from .begun import Begun, BegunUploads
 from .calling import Handlers
 from .handlers import Upload
@@ -37,12 +38,14 @@ class Chunks:
         still_wanted: Callable[[Put], bool],
         went_well: Callable[[], None],
         pace: Pace,
+        up: Bucket,
     ) -> None:
         self.handlers = handlers
         self.begun = begun
         self.still_wanted = still_wanted
         self.went_well = went_well
         self.pace = pace
+        self.up = up
         self.chunk_bytes: int = handlers.get("chunk_bytes", 0) if handlers.has("start_upload") else 0
 
     def take(self, order: Put) -> bool:
@@ -132,7 +135,8 @@ class ChunkedUpload:
             if not self._chunks.still_wanted(self._order):
                 raise Stale("a newer version was saved, or it is not wanted there any more")
             began_s = trio.current_time()
-            length = min(self._chunks.chunk_bytes, size - self._offset)
+            await self._chunks.up.turn()
+            length = min(self._chunks.up.chunk(self._chunks.chunk_bytes), size - self._offset)
             offset: int = await self._call("upload_chunk", token, self._source, self._offset, length)
             if not self._offset < offset <= size:
                 raise ServiceError(f"the service has {offset} bytes after {self._offset + length} were sent")

@@ -10,6 +10,7 @@ from onitufs.model.ids import FileId
 from onitufs.model.orders import Delete, Done, Move, Order, Put, SetAttributes
 from onitufs.model.source import Source
 
+from .bandwidth import Bucket
 from .calling import Handlers
 from .carrying import Carrier, base_of, upload_of
 from .chunking import ChunkedUpload, Chunks
@@ -26,12 +27,14 @@ class Performer:
         carrier: Carrier,
         chunks: Chunks,
         open_source: Callable[[Put], Source],
+        up: Bucket,
         pace: Pace = unhurried,
     ) -> None:
         self._handlers = handlers
         self._pace = pace
         self._carrier = carrier
         self._chunks = chunks
+        self._up = up
         self._open_source = open_source
         self.takes_batches = handlers.has("upload_batch")
 
@@ -100,6 +103,7 @@ class Performer:
                 return await self._carrier.put_large_file(order, path, source, upload.send)
 
             async def send(upload: Upload) -> RemoteState:
+                await self._up.turn()
                 state: RemoteState = await self._handlers.call("upload_file", upload, source)
                 return state
 
@@ -113,7 +117,7 @@ class Performer:
         except Stale:
             self._chunks.begun.unwant_all(order.file)
             raise
-        return Metered(source, transfer, self._handlers.runner.check_cancelled, self._pace)
+        return Metered(source, transfer, self._handlers.runner, self._pace, self._up)
 
     async def batch(self, transfers: Sequence[Transfer]) -> list[Done | Exception]:
         """Perform Puts of files together; for each its end, or what was raised for it. Raises cancellation only.
@@ -139,6 +143,7 @@ class Performer:
                     ends[number] = exc
             answers: list[Any]
             try:
+                await self._up.turn()
                 answers = await self._handlers.call("upload_batch", uploads) if uploads else []
             except Exception as exc:  # noqa: BLE001
                 answers = [exc] * len(uploads)

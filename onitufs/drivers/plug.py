@@ -13,6 +13,7 @@ from typing import Any
 
 import trio
 
+from onitufs.model.bandwidth import UNLIMITED, Bandwidth
 from onitufs.model.copies import Place
 from onitufs.model.errors import (
     AnotherPlace,
@@ -31,6 +32,7 @@ from onitufs.model.source import Source
 from .accounts import Accounts, Gate
 from .backlog import Backlog
 from .backoff import Backoff
+from .bandwidth import Buckets
 from .begun import BegunUploads
 from .calling import Handlers, Runner, Threads
 from .carrying import Carrier
@@ -99,8 +101,9 @@ class Plug(Sight):
         random: random_module.Random | None = None,
         now_s: Callable[[], float] = time.time,
         accounts: Accounts | None = None,
+        bandwidth: Bandwidth = UNLIMITED,
     ) -> None:
-        super().__init__(entry, driver, Health(now_s), runner)
+        super().__init__(entry, driver, Health(now_s), runner, Buckets.of(bandwidth))
         self._open_source = open_source
         self._fits = fits
         self._pace = pace
@@ -113,7 +116,7 @@ class Plug(Sight):
         self._opener = Opener(entry, driver, options, work_dir=work_dir, runner=runner, now_s=now_s)
         self._now_s = now_s
         self._backoff = Backoff(random if random is not None else random_module.Random())  # noqa: S311
-        self._gate = Gate(self._backoff, self._woke, now_s)
+        self._gate = Gate(self._backoff, self._woke, now_s, self.bandwidth.down)
         self._accounts = accounts if accounts is not None else Accounts()
         self._supervisor = Supervisor(entry, self._session, self.health, self._backoff, self._gate)
         self._path_of = path_of
@@ -228,6 +231,7 @@ class Plug(Sight):
             still_wanted=self._backlog.still_wanted,
             went_well=self._condition.well,
             pace=self._pace,
+            up=self.bandwidth.up,
         )
 
     async def _session(self) -> None:
@@ -243,7 +247,9 @@ class Plug(Sight):
                 self._gate.join(self._accounts.get(self.driver.name, account))
             chunks = self._new_chunks(handlers)
             await handlers.runner.run(self._begun.load)
-            self._performer = Performer(handlers, self._new_carrier(handlers), chunks, self._open_source, self._pace)
+            self._performer = Performer(
+                handlers, self._new_carrier(handlers), chunks, self._open_source, self.bandwidth.up, self._pace
+            )
             while self._unfinished:
                 outcome = await outcome_of(self._unfinished[-1], handlers)
                 self._unfinished.pop()

@@ -10,6 +10,8 @@ from onitufs.model.ids import FileId
 from onitufs.model.orders import Delete, Move, Order, Put, SetAttributes
 from onitufs.model.source import Source
 
+from .bandwidth import DUE_S, Bucket
+from .calling import Runner
 from .handlers import RemotePath
 
 _WINDOW_S = 2.0
@@ -85,6 +87,13 @@ class Transfer:
         return self._rate
 
 
+def keep_to(bucket: Bucket, count: int, runner: Runner) -> None:
+    """Note that so many bytes are moved; in a thread of the runner, wait as the limit demands."""
+    ticket = bucket.take(count)
+    if bucket.owed_s(ticket) > DUE_S:
+        runner.rest(bucket.wait, ticket)
+
+
 class SourceTrouble(Exception):
     """The local bytes could not be read: neither the entry's nor the file's fault."""
 
@@ -100,20 +109,33 @@ def unhurried(worked_s: float) -> float:
 
 
 class Metered:
-    """A Source that counts what is read, rests as `pace` says between the blocks of a large copy, and ends the transfer
-    where it reads if the work was cancelled."""
+    """A Source that counts what is read, and ends the transfer where it reads if the work was cancelled.
+
+    In threads it also keeps to the entry's limit, and rests as `pace` says between the blocks of a large copy. Where it
+    is read on the loop, whoever begins the next piece of work waits for what this one took.
+    """
 
     def __init__(
-        self, source: Source, transfer: Transfer, check_cancelled: Callable[[], None], pace: Pace = unhurried
+        self,
+        source: Source,
+        transfer: Transfer,
+        runner: Runner,
+        pace: Pace = unhurried,
+        bucket: Bucket | None = None,
     ) -> None:
         self.size = source.size
         self._source = source
         self._transfer = transfer
-        self._check_cancelled = check_cancelled
+        self._runner = runner
         self._pace = pace
+        self._bucket = bucket
+
+    def _moved(self, count: int) -> None:
+        if self._bucket is not None:
+            keep_to(self._bucket, count, self._runner)
 
     def read(self, offset: int, length: int) -> bytes:
-        self._check_cancelled()
+        self._runner.check_cancelled()
         try:
             data = self._source.read(offset, length)
         except OSError as exc:
@@ -121,24 +143,28 @@ class Metered:
         if not data and length and offset < self.size:
             raise Stale("the local content is shorter than it was")
         self._transfer.bytes = max(self._transfer.bytes, offset + len(data))
+        self._moved(len(data))
         return data
 
     def copy_into(self, fd: int, tick: Callable[[int], None] | None = None) -> bytes:
         """As Source says. An OSError may be either side's: the driver judges it."""
 
         began_s = time.monotonic()
+        counted = 0
 
         def count(written: int) -> None:
-            nonlocal began_s
+            nonlocal began_s, counted
             self._transfer.bytes = written
-            self._check_cancelled()
+            self._runner.check_cancelled()
+            self._moved(written - counted)
+            counted = written
             if written < self.size:
                 time.sleep(self._pace(time.monotonic() - began_s))
                 began_s = time.monotonic()
             if tick is not None:
                 tick(written)
 
-        self._check_cancelled()
+        self._runner.check_cancelled()
         digest = self._source.copy_into(fd, count)
         self._transfer.bytes = self.size
         return digest

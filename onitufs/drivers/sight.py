@@ -10,12 +10,13 @@ from onitufs.model.errors import Conflict, DriverError, Gone, ServiceError
 from onitufs.model.files import Kind
 from onitufs.model.ids import EntryName, FileId
 
+from .bandwidth import Buckets
 from .calling import Handlers, Runner, Threads
 from .digesting import digest_there
 from .handlers import Found, RemotePath, Sighted
 from .health import Health
 from .looking import Lookers, Passing, SessionEnded
-from .progress import Fetch, Transfer
+from .progress import Fetch, Transfer, keep_to
 from .registry import ManifestedDriver
 
 T = TypeVar("T")
@@ -31,8 +32,16 @@ class Sight:
     concerns one path does not. `runner`: makes all blocking calls, in place of threads.
     """
 
-    def __init__(self, entry: EntryName, driver: ManifestedDriver, health: Health, runner: Runner | None) -> None:
+    def __init__(
+        self,
+        entry: EntryName,
+        driver: ManifestedDriver,
+        health: Health,
+        runner: Runner | None,
+        bandwidth: Buckets,
+    ) -> None:
         self.entry = entry
+        self.bandwidth = bandwidth
         self.driver = driver
         self.health = health
         self.transfers: list[Transfer] = []
@@ -151,14 +160,16 @@ class Sight:
             own: list[Exception] = []
 
             def count(written: int) -> None:
-                transfer.bytes = written
+                moved, transfer.bytes = written - transfer.bytes, written
                 handlers.runner.check_cancelled()
+                keep_to(self.bandwidth.down, moved, handlers.runner)
                 try:
                     tick(written)
                 except Exception as exc:
                     own.append(exc)
                     raise
 
+            await self.bandwidth.down.turn()
             try:
                 digest: bytes = await _passing(own, handlers.call("get_file", path, rev, fd, count))
             except OSError as exc:

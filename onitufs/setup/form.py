@@ -137,6 +137,14 @@ Duration = Annotated[
         json_schema_input_type=Annotated[float, Field(ge=0)] | Annotated[str, Field(pattern=units.DURATION_PATTERN)],
     ),
 ]
+Rate = Annotated[
+    int,
+    BeforeValidator(
+        units.rate,
+        json_schema_input_type=Annotated[int, Field(ge=units.LEAST_RATE)]
+        | Annotated[str, Field(pattern=units.RATE_PATTERN)],
+    ),
+]
 Comment = Annotated[str | None, Field(description="For people; it has no effect.")]
 
 
@@ -224,6 +232,20 @@ class RuleForm(Form):
         return self
 
 
+class BandwidthForm(Form):
+    """How fast an entry may send and fetch. Text such as "500 kB/s", "2 MiB/s", or in bits "16 Mbit/s", or a number of
+    bytes a second."""
+
+    up: Annotated[Rate | None, Field(description="What is placed on the entry; default: no limit.")] = None
+    down: Annotated[Rate | None, Field(description="What is read from the entry; default: no limit.")] = None
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> "BandwidthForm":
+        if self.up is None and self.down is None:
+            raise ValueError('give "up", "down" or both')
+        return self
+
+
 class EntryForm(Form):
     """A driver, configured."""
 
@@ -241,6 +263,9 @@ class EntryForm(Form):
     ] = "rw"
     velocity: Annotated[
         float | None, Field(ge=0, le=1, description="How fast it is to read from; default: what the driver says.")
+    ] = None
+    bandwidth: Annotated[
+        BandwidthForm | None, Field(description="How fast it may send and fetch; default: as fast as it goes.")
     ] = None
     comment: Comment = None
 

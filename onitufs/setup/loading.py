@@ -5,11 +5,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from onitufs.model.bandwidth import UNLIMITED, Bandwidth
 from onitufs.model.errors import SetupError
 from onitufs.model.ids import EntryName
 from onitufs.model.rules import Match, Rule
 
-from .form import NeverForm, RuleForm, ScannersForm, SetupForm
+from .form import BandwidthForm, NeverForm, RuleForm, ScannersForm, SetupForm
 from .never import NEVER
 from .problems import lines
 from .reading import read
@@ -45,6 +46,7 @@ def load(path: Path) -> Setup:
                 options=entry.options,
                 mode=entry.mode,
                 velocity=entry.velocity,
+                bandwidth=_bandwidth(entry.bandwidth),
             )
             for name, entry in form.entries.items()
         ),
@@ -85,6 +87,10 @@ def _rule(form: RuleForm, source: str) -> Rule:
         copies=form.copies,
         source=source,
     )
+
+
+def _bandwidth(form: BandwidthForm | None) -> Bandwidth:
+    return UNLIMITED if form is None else Bandwidth(up=form.up, down=form.down)
 
 
 def _history_bytes(form: SetupForm) -> int:

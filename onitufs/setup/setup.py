@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from onitufs.model.bandwidth import UNLIMITED, Bandwidth
 from onitufs.model.ids import EntryName
 from onitufs.model.rules import Rule
 
@@ -27,6 +28,7 @@ class EntrySetup:
     options: Mapping[str, JSON]
     mode: Literal["rw", "r", "w"] = "rw"
     velocity: float | None = None
+    bandwidth: Bandwidth = UNLIMITED
 
     @property
     def writable(self) -> bool:

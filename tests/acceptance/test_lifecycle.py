@@ -194,6 +194,32 @@ def test_sighup_reads_the_setup_again_and_places_accordingly(new_onitu: Maker) -
     assert files(onitu.roots["b"]) == files(onitu.mnt)
 
 
+def test_another_limit_at_sighup_ends_no_transfer(new_onitu: Maker) -> None:
+    """b may be sent so little that the file would take hours; then as much as it takes."""
+    onitu = new_onitu()
+
+    def limit(bandwidth: dict[str, str] | None) -> None:
+        setup = json.loads(onitu.setup.read_text())
+        setup["entries"]["b"] |= {"bandwidth": bandwidth} if bandwidth else {}
+        onitu.setup.write_text(json.dumps(setup))
+
+    def entry(name: str) -> dict[str, Any]:
+        return next(found for found in onitu.status()["entries"] if found["name"] == name)
+
+    limit({"up": "1 kB/s"})
+    onitu.mount()
+    (onitu.mnt / "film").write_bytes(os.urandom(20 << 20))
+    until("a has it, and b some of it", lambda: files(onitu.roots["a"]) and entry("b")["running"])
+    assert files(onitu.roots["b"]) == {}
+    since = entry("b")["since"]
+    onitu.write_setup()
+    assert onitu.pid is not None
+    os.kill(onitu.pid, signal.SIGHUP)
+    onitu.wait()
+    assert files(onitu.roots["b"]) == files(onitu.mnt)
+    assert entry("b")["since"] == since
+
+
 def test_a_broken_setup_at_sighup_changes_nothing(onitu: Onitu) -> None:
     assert onitu.pid is not None
     onitu.setup.write_text("{ this is no JSON")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from onitufs.model.bandwidth import Bandwidth
 from onitufs.model.rules import Match, Rule
 from onitufs.referee.rules import Rulebook
 from onitufs.setup import NEVER, SCANNERS, EntrySetup, Setup, load
@@ -85,6 +86,13 @@ def test_programs_that_read_everything_can_be_replaced_or_changed(tmp_path: Path
     changed = loaded(tmp_path, scanners={"also": ["restic"], "except": ["tumblerd"], "head": "1 MiB"})
     assert set(changed.scanners) == {*SCANNERS, "restic"} - {"tumblerd"}
     assert changed.scanner_head == 1 << 20
+
+
+def test_limits_of_an_entry(tmp_path: Path) -> None:
+    entries = {"nas": {"driver": "d", "bandwidth": {"up": "16 Mbit/s"}}, "disk": {"driver": "d"}}
+    nas, disk = loaded(tmp_path, entries=entries).entries
+    assert nas.bandwidth == Bandwidth(up=2_000_000, down=None)
+    assert disk.bandwidth == Bandwidth()
 
 
 def test_what_is_never_placed_can_be_replaced_or_changed(tmp_path: Path) -> None:

@@ -68,6 +68,12 @@ def test_every_problem_is_told_in_one_run(problems: Problems) -> None:
         ),
         ({"entries": {"disk": {"driver": "d", "velocity": "1"}}}, 'entries.disk.velocity: "1" is not a number'),
         (
+            {"entries": {"disk": {"driver": "d", "bandwidth": {"up": "2 MB"}}}},
+            'entries.disk.bandwidth.up: "2 MB": not a rate: write bytes a second, or text such as "500 kB/s", "2 MB/s" '
+            'or "16 Mbit/s"',
+        ),
+        ({"entries": {"disk": {"driver": "d", "bandwidth": {}}}}, 'entries.disk.bandwidth: give "up", "down" or both'),
+        (
             {"entries": {"disk": {"driver": "d", "option": {}}}},
             "entries.disk.option: unknown key (did you mean 'options'?)",
         ),

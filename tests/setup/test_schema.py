@@ -33,7 +33,16 @@ def _everything() -> dict[str, Any]:
     return {
         "$schema": "https://example.org/schema.json",
         "name": "x",
-        "entries": {"A": {"driver": "d", "options": {"a": [1]}, "mode": "w", "velocity": 0.5, "comment": "c"}},
+        "entries": {
+            "A": {
+                "driver": "d",
+                "options": {"a": [1]},
+                "mode": "w",
+                "velocity": 0.5,
+                "comment": "c",
+                "bandwidth": {"up": "2 MB/s", "down": 10**6},
+            }
+        },
         "rules": [
             {
                 "match": {
@@ -71,6 +80,8 @@ def test_every_key_fits(problems: Callable[..., list[str]]) -> None:
         (["entries", "A", "driver"], None),
         (["entries", "A", "mode"], "x"),
         (["entries", "A", "velocity"], 1.1),
+        (["entries", "A", "bandwidth", "up"], "2 MB"),
+        (["entries", "A", "bandwidth", "down"], 10),
         (["rules", 0, "copies"], 0),
         (["rules", 0, "snyc"], []),
         (["rules", 0, "match", "path"], []),

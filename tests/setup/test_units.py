@@ -1,4 +1,4 @@
-"""Sizes and durations: what people write is read exactly, and what is not certain is refused."""
+"""Sizes, rates and durations: what people write is read exactly, and what is not certain is refused."""
 
 import re
 from fractions import Fraction
@@ -38,6 +38,28 @@ def test_durations(number: int, unit: str, space: str) -> None:
     seconds = number * SECONDS[unit]
     if seconds <= units.MOST_SECONDS:
         assert units.duration(f"{number}{space}{unit}") == float(seconds)
+
+
+@given(
+    st.integers(0, 10**6),
+    st.sampled_from(["B", "kB", "MiB", "bit", "kbit", "Mbit", "Gbit"]),
+    st.sampled_from(["", " "]),
+)
+def test_rates(number: int, unit: str, space: str) -> None:
+    bits = {"bit": 1, "kbit": 10**3, "Mbit": 10**6, "Gbit": 10**9}
+    rate = number * bits[unit] // 8 if unit in bits else number * BYTES[unit]
+    if rate >= units.LEAST_RATE:
+        assert units.rate(f"{number}{space}{unit}/s") == rate
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["2 MB", "2 Mb/s", "16 Mbps", "2 MB/s ", "1,5 MB/s", "-2 MB/s", "0 B/s", "999 B/s", "7 kbit/s", 999, 0, 2**63, 1.5,
+     True, None, "1 mbit/s", "2 MB / s", "2M"],
+)  # fmt: skip
+def test_other_rates_are_refused(value: object) -> None:
+    with pytest.raises(ValueError, match=r"rate|limit"):
+        units.rate(value)
 
 
 @given(st.integers(0, units.MOST_BYTES), st.floats(0, units.MOST_SECONDS))

@@ -124,7 +124,7 @@ async def cancelled_half_way(s: Subject) -> None:
                 trio.from_thread.run_sync(scope.cancel)
 
         transfer = Transfer(order, len(new), trio.current_time)
-        source = Metered(Bytes(new, cancel), transfer, s.handlers.runner.check_cancelled)
+        source = Metered(Bytes(new, cancel), transfer, s.handlers.runner)
         await s.call("upload_file", upload((b"f",), new, state.rev), source)
     assert scope.cancelled_caught, "the upload went on after it was cancelled"
     assert s.outside.read((b"f",)) == old

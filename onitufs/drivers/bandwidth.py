@@ -21,16 +21,25 @@ LEAST_CHUNK = 256 * 1024
 
 
 class Bucket:
-    """One direction. `bytes_per_s`: None for no limit. `take` and `owed_s` may be called in any thread."""
+    """One direction. `bytes_per_s`: None for no limit; nor is there one before `begin`.
 
-    def __init__(self, bytes_per_s: int | None, clock: trio.abc.Clock) -> None:
+    `take` and `owed_s` may be called in any thread.
+    """
+
+    def __init__(self, bytes_per_s: int | None) -> None:
         self._rate = bytes_per_s
-        self._clock = clock
+        self._clock: trio.abc.Clock | None = None
         self._lock = threading.Lock()
         self._taken = 0  # bytes that were moved in all
         self._paid = 0.0  # and how many time has allowed, in all
-        self._at = clock.current_time()
+        self._at = 0.0
         self._changed = trio.Event()
+
+    def begin(self) -> None:
+        """Limit from now on, by the clock of the trio task that calls."""
+        self._clock = trio.lowlevel.current_clock()
+        self._at = self._clock.current_time()
+        self._paid = float(self._taken)
 
     def change(self, bytes_per_s: int | None) -> None:
         """Have another limit from now on; who waits, waits by the new one. On the loop only."""
@@ -51,9 +60,11 @@ class Bucket:
         """Seconds until time has paid for all up to that ticket; 0 or less: it has."""
         with self._lock:
             self._pay()
-            return 0.0 if self._rate is None else (ticket - self._paid) / self._rate
+            return 0.0 if self._rate is None or self._clock is None else (ticket - self._paid) / self._rate
 
     def _pay(self) -> None:
+        if self._clock is None:
+            return
         now = self._clock.current_time()
         if self._rate is None:
             self._paid = float(self._taken)
@@ -87,9 +98,12 @@ class Buckets:
 
     @classmethod
     def of(cls, bandwidth: Bandwidth) -> "Buckets":
-        """In a trio task, whose clock they use."""
-        clock = trio.lowlevel.current_clock()
-        return cls(Bucket(bandwidth.up, clock), Bucket(bandwidth.down, clock))
+        return cls(Bucket(bandwidth.up), Bucket(bandwidth.down))
+
+    def begin(self) -> None:
+        """As Bucket.begin."""
+        self.up.begin()
+        self.down.begin()
 
     def change(self, bandwidth: Bandwidth) -> None:
         self.up.change(bandwidth.up)

@@ -195,6 +195,7 @@ class Plug(Sight):
 
     async def run(self) -> None:
         """Work until cancelled. Raises nothing: trouble and bugs end in `health`."""
+        self.bandwidth.begin()
         try:
             await self._supervisor.run()
         finally:

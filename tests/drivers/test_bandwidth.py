@@ -33,8 +33,14 @@ def least_s(count, rate=RATE):
     return count / rate - BURST_S - 1e-6
 
 
+def new_bucket(rate):
+    bucket = Bucket(rate)
+    bucket.begin()
+    return bucket
+
+
 async def test_no_more_goes_through_than_the_limit_allows():
-    bucket = Bucket(RATE, trio.lowlevel.current_clock())
+    bucket = new_bucket(RATE)
     began_s, moved = trio.current_time(), 0
 
     async def move(piece, times):
@@ -51,7 +57,7 @@ async def test_no_more_goes_through_than_the_limit_allows():
 
 
 async def test_who_waits_goes_on_in_the_order_of_coming():
-    bucket = Bucket(RATE, trio.lowlevel.current_clock())
+    bucket = new_bucket(RATE)
     ended = []
 
     async def move(name, size):
@@ -66,7 +72,7 @@ async def test_who_waits_goes_on_in_the_order_of_coming():
 
 
 async def test_a_rest_is_not_saved_up():
-    bucket = Bucket(RATE, trio.lowlevel.current_clock())
+    bucket = new_bucket(RATE)
     await trio.sleep(3600)
     began_s = trio.current_time()
     await bucket.wait(bucket.take(10 * RATE))
@@ -74,7 +80,7 @@ async def test_a_rest_is_not_saved_up():
 
 
 async def test_another_limit_is_heeded_by_who_waits_already():
-    bucket = Bucket(1000, trio.lowlevel.current_clock())
+    bucket = new_bucket(1000)
     began_s = trio.current_time()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(bucket.wait, bucket.take(1_000_000))

@@ -62,6 +62,8 @@ async def _answer(service: Service, request: Request, entry: Entry) -> Answer:
             f"Error in call to API function {request.route!r}: "
             f"it is served by the host {route.attrs['host']}, not {request.host}"
         )
+    if len(request.headers.get("dropbox-api-arg", "")) > service.settings.argument_limit:
+        return wire.text(431, "Request Header Fields Too Large")
     written = _argument(request, route)
     caller = _caller(service, request, route)
     if caller.account is not None:

@@ -36,6 +36,10 @@ class Server:
         """Answer as `host` until cancelled."""
 
         async def talk(plain: trio.SocketStream) -> None:
+            if self.service.settings.hang_up_in_handshake:
+                await plain.receive_some(PIECE)
+                await plain.aclose()
+                return
             stream = trio.SSLStream(plain, self._context, server_side=True, https_compatible=True)
             with contextlib.suppress(
                 trio.BrokenResourceError, trio.ClosedResourceError, HungUp, h11.RemoteProtocolError

@@ -14,6 +14,8 @@ class Settings:
     """Whether before each page of a listing comes one without entries."""
     move_order: str = "deleted_first"
     """What the feed tells first of a move: "deleted_first" or "added_first"."""
+    move_keeps_rev: bool = False
+    """Whether a file that is moved keeps its rev."""
     case_rename: str = "unchanged"
     """What becomes of a move that changes case only: "unchanged" (success, old case) or "refused"."""
     same_bytes_strict_overwrite: str = "rewritten"
@@ -53,8 +55,12 @@ class Settings:
     requests_per_window: int = 0
     """Calls of one account in a window; more are answered 429, and count too. 0: no limit."""
     window_s: float = 1.0
+    argument_limit: int = 60 * 1024
+    """Bytes of an argument in a header; a longer one is answered 431. No number is documented."""
     offline: bool = False
     """Whether every connection is closed at once."""
+    hang_up_in_handshake: bool = False
+    """Whether new connections are closed while TLS is agreed on."""
 
     def change(self, changes: dict[str, Any]) -> None:
         known = {field.name for field in fields(self)}

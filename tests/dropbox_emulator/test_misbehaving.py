@@ -142,6 +142,22 @@ def test_a_service_that_is_off(client: dropbox.Dropbox, dropbox_emulator: Dropbo
     client.files_list_folder("")
 
 
+def test_a_connection_that_ends_in_the_handshake(client: dropbox.Dropbox, dropbox_emulator: DropboxEmulator) -> None:
+    dropbox_emulator.control.settings(hang_up_in_handshake=True)
+    with pytest.raises(requests.exceptions.ConnectionError) as caught:
+        client.files_list_folder("")
+    assert "CERTIFICATE_VERIFY_FAILED" not in str(caught.value)
+    dropbox_emulator.control.settings(hang_up_in_handshake=False)
+    client.files_list_folder("")
+
+
+def test_an_argument_too_long_for_a_header(client: dropbox.Dropbox, dropbox_emulator: DropboxEmulator) -> None:
+    dropbox_emulator.control.settings(argument_limit=100)
+    with pytest.raises(exceptions.HttpError) as caught:
+        client.files_upload(b"", "/" + "x" * 100)
+    assert caught.value.status_code == 431
+
+
 def test_the_journal_has_every_request(client: dropbox.Dropbox, dropbox_emulator: DropboxEmulator) -> None:
     client.files_upload(b"12345", "/a")
     client.files_download("/a", extra_headers={"Range": "bytes=0-1"})[1].close()

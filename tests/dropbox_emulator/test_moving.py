@@ -27,7 +27,7 @@ def test_a_move_needs_a_free_place(client: dropbox.Dropbox, dropbox_emulator: Dr
     assert tree(dropbox_emulator) == ["/b", "/d", "/d/sub", "/b (2)"]
 
 
-def test_a_move_keeps_the_id_and_a_copy_has_its_own(client: dropbox.Dropbox) -> None:
+def test_a_move_keeps_the_id_and_a_copy_has_its_own(client: dropbox.Dropbox, dropbox_emulator: DropboxEmulator) -> None:
     made = client.files_upload(b"a", "/D/a")
     folder = client.files_get_metadata("/d")
     assert client.files_move_v2("/d", "/E").metadata.id == folder.id
@@ -38,6 +38,8 @@ def test_a_move_keeps_the_id_and_a_copy_has_its_own(client: dropbox.Dropbox) -> 
     assert twin.id != folder.id
     assert client.files_get_metadata("/f/a").id != made.id
     assert client.users_get_space_usage().used == 2
+    dropbox_emulator.control.settings(move_keeps_rev=True)
+    assert client.files_move_v2("/e/a", "/e/b").metadata.rev == moved.rev
     # what a rev named is kept, wherever the file is now
     assert client.files_download(f"rev:{made.rev}")[1].content == b"a"
 

@@ -116,7 +116,7 @@ def _entry(session: str, length: int, offset: int = 0, close: bool = True) -> fi
 
 
 def test_many_small_files_in_three_calls(client: dropbox.Dropbox, dropbox_emulator: DropboxEmulator) -> None:
-    ids = client.files_upload_session_start_batch(400).session_ids
+    ids = client.files_upload_session_start_batch(200).session_ids
     bodies = [f"file {number}".encode() for number in range(len(ids))]
     entries = [_entry(session, len(body)) for session, body in zip(ids, bodies, strict=True)]
     appended = client.files_upload_session_append_batch(b"".join(bodies), entries).entries
@@ -127,7 +127,7 @@ def test_many_small_files_in_three_calls(client: dropbox.Dropbox, dropbox_emulat
     ]
     done = client.files_upload_session_finish_batch_v2(finish).entries
     assert [entry.get_success().name for entry in done] == [str(number) for number in range(len(ids))]
-    assert dropbox_emulator.control.read("/d/399") == b"file 399"
+    assert dropbox_emulator.control.read("/d/199") == b"file 199"
 
 
 def test_entries_fail_singly(client: dropbox.Dropbox, dropbox_emulator: DropboxEmulator) -> None:

@@ -219,15 +219,17 @@ class Tree:
             self.buried[each.folded] = each.deleted()
         del node.parent.children[names.fold(node.name)]
 
-    def move(self, node: Node, parent: Node, name: str, shown_in: str, at: float, *, added_first: bool) -> None:
-        """Ids are kept, revs are new."""
+    def move(
+        self, node: Node, parent: Node, name: str, shown_in: str, at: float, *, added_first: bool, keeps_rev: bool
+    ) -> None:
+        """Ids are kept, and revs only if so."""
         before = len(self.log)
         self._bury(node, at)
         node.name, node.parent = names.normal(name), parent
         parent.children[names.fold(name)] = node
         self._show(node, shown_in)
         for each in node.walk():
-            if each.is_file:
+            if each.is_file and not keeps_rev:
                 each.rev = self.new_rev()
             self.tell(each, at)
         if added_first:

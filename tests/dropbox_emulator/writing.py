@@ -192,8 +192,10 @@ class Writer:
             spot = self._free(spot, "")
         if not copy:
             parent, shown = self._parent(spot.parts)
-            added_first = self._settings.move_order == "added_first"
-            self._tree.move(node, parent, spot.parts[-1], shown, self._clock.now(), added_first=added_first)
+            self._tree.move(
+                node, parent, spot.parts[-1], shown, self._clock.now(),
+                added_first=self._settings.move_order == "added_first", keeps_rev=self._settings.move_keeps_rev,
+            )  # fmt: skip
             return node
         if self._tree.used + sum(each.content.size for each in node.walk() if each.content) > self.allocated:
             raise Refused(error.insufficient_quota)

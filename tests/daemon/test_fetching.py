@@ -313,7 +313,7 @@ async def test_an_entry_that_dies_in_the_middle_is_left_at_the_same_offset(two):
         two.velocities.update(a=0.8, b=0.5)
         got = b""
         while len(got) < len(DATA):
-            if len(got) == 2 * MIB:
+            if len(got) == MIB // 2:
                 two.services["a"].read_fails_after = 0
             piece = await two.fetcher.read(number, len(got), MIB // 4)
             got += DATA[len(got) : len(got) + MIB // 4] if piece is None else piece

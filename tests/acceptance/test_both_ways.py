@@ -475,3 +475,25 @@ def test_an_empty_disk_can_be_what_the_entry_is_from_now_on(onitu: Onitu) -> Non
     replaced(onitu)
     onitu.ok("entry", "resume", "b", "--accept-deletions", "--mount", onitu.mnt)
     until("deleted", lambda: files(onitu.mnt) == files(onitu.roots["a"]) == {}, QUICK_S)
+
+
+def test_what_is_new_below_a_deleted_directory_of_a_read_only_entry_is_shown(new_onitu: Maker) -> None:
+    onitu = new_onitu(rules=[{"match": {"path": "/"}, "sync": ["a"]}])
+    setup = json.loads(onitu.setup.read_text())
+    setup["entries"]["b"]["mode"] = "r"
+    onitu.setup.write_text(json.dumps(setup))
+    (onitu.roots["b"] / "d" / "sub").mkdir(parents=True)
+    (onitu.roots["b"] / "d" / "sub" / "old").write_text("not wanted any more")
+    onitu.mount()
+    until("shown", lambda: (onitu.mnt / "d" / "sub" / "old").exists(), QUICK_S)
+    onitu.wait()
+    shutil.rmtree(onitu.mnt / "d")
+    onitu.wait()
+    (onitu.roots["b"] / "d" / "sub" / "new").write_text("from outside")
+    until("shown", lambda: set(files(onitu.mnt)) == {b"d/sub/new"}, QUICK_S)
+    until("copied", lambda: set(files(onitu.roots["a"])) == {b"d/sub/new"}, QUICK_S)
+    assert (onitu.roots["b"] / "d" / "sub" / "old").exists()
+    onitu.umount()
+    onitu.mount()
+    until("all is listed", lambda: seen(onitu, "b")["complete"], QUICK_S)
+    assert set(files(onitu.mnt)) == {b"d/sub/new"}

@@ -216,6 +216,8 @@ class Arriving:
                 self._list_again(path)
             return
         directory = outside.mount_directory(place)
+        if directory is None and not outside.is_ours:
+            self._live_again(path[:-1], place.parent)
         if directory is None or self._is_outdated(path, place, epoch):
             self._look_again(path)
             return
@@ -249,6 +251,13 @@ class Arriving:
                 return
         if found.kind is Kind.DIRECTORY:
             self._list_again(path)
+
+    def _live_again(self, path: RemotePath, directory: FileId) -> None:
+        """A directory that was deleted here, and cannot be there, has something new in it: a new one has that."""
+        copy = self._placements.get(directory, self._entry)
+        if copy is not None:
+            self._forget(copy)
+            self._look_again(path)
 
     async def _has_left(self, was: Copy) -> bool:
         """Whether an object is not any more where its Copy stands, so that what was seen elsewhere is it, renamed."""

@@ -62,6 +62,11 @@ class Outside:
         name = self.volume.name(place.parent)
         return name.inode if name is not None and name.alive else None
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether anything is ordered here; else what others have here stays, whatever is deleted in the mount."""
+        return self.entry in self.placing.facts.entries
+
     # -- what is under way ---------------------------------------------------------------------------------------------
 
     @property

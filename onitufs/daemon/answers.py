@@ -160,6 +160,7 @@ class Answers:
 
     def _entry(self, name: EntryName, plug: Plug) -> Answer:
         health = plug.health
+        message, remedy = health.hint if health.state == "up" else (health.message, health.remedy)
         return {
             "name": name,
             "driver": plug.driver.name,
@@ -167,8 +168,8 @@ class Answers:
             "health": health.state,
             "draining": self._draining.concerns(name),
             "since": _time(int(health.since * 1e9)),
-            "message": health.message,
-            "remedy": health.remedy,
+            "message": message,
+            "remedy": remedy,
             "queued": len(plug),
             "seen": self._seen(name),
             "running": [

@@ -36,7 +36,8 @@ class Gear:
     `identity`: what `connect` answered the first time, None before that. `work_dir`: a private local directory of this
     entry that lasts over restarts; it may have to be made. `now_s`: wall clock, for names and marks only.
     `check_cancelled`: for long loops in plain handlers; raises what is to pass if the work is no longer wanted.
-    `run`: a blocking call in one of the entry's threads, for async handlers.
+    `run`: a blocking call in one of the entry's threads, for async handlers. `hint`: what could be better, and what a
+    person can do; shown while the entry is up, "" ends it. For the loop only.
     """
 
     entry: EntryName
@@ -45,6 +46,7 @@ class Gear:
     now_s: Callable[[], float]
     check_cancelled: Callable[[], None]
     run: Callable[..., Awaitable[Any]]
+    hint: Callable[[str, str], None] = lambda message, remedy: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,12 @@ class Health:
         self.since = now_s()
         self.message = ""
         self.remedy = ""
+        self.hint = "", ""  # what could be better, and how, while it is up
         self.on_change: Callable[[], None] | None = None
+
+    def advise(self, message: str, remedy: str) -> None:
+        """Something could be better, though the entry is up; "": not any more."""
+        self.hint = message, remedy
 
     def become(self, state: State, message: str = "", remedy: str = "") -> None:
         """Enter a state. `since` stays if only the message differs."""

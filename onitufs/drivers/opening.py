@@ -28,6 +28,7 @@ class Opener:
         *,
         work_dir: Path,
         runner: Runner,
+        hint: Callable[[str, str], None],
         now_s: Callable[[], float] = time.time,
     ) -> None:
         self._entry = entry
@@ -35,6 +36,7 @@ class Opener:
         self._options = options
         self._work_dir = work_dir
         self._runner = runner
+        self._hint = hint
         self._now_s = now_s
 
     async def open(self, identity: str | None, gate: Gate) -> Handlers:
@@ -42,6 +44,7 @@ class Opener:
 
         `identity`: of the place that it is to find, None if it never did.
         """
+        self._hint("", "")
         kind = await self._runner.run(self._driver.load)
         gear = Gear(
             entry=self._entry,
@@ -50,6 +53,7 @@ class Opener:
             now_s=self._now_s,
             check_cancelled=self._runner.check_cancelled,
             run=self._runner.run,
+            hint=self._hint,
         )
         return Handlers(kind(self._options, gear), self._runner, gate)
 

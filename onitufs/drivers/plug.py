@@ -113,7 +113,9 @@ class Plug(Sight):
         self._remember_identity = remember_identity
         self.is_another_place = False  # what answered last is not the place that the entry was
         runner = runner if runner is not None else Threads(lanes + 2)
-        self._opener = Opener(entry, driver, options, work_dir=work_dir, runner=runner, now_s=now_s)
+        self._opener = Opener(
+            entry, driver, options, work_dir=work_dir, runner=runner, hint=self.health.advise, now_s=now_s
+        )
         self._now_s = now_s
         self._backoff = Backoff(random if random is not None else random_module.Random())  # noqa: S311
         self._gate = Gate(self._backoff, self._woke, now_s, self.bandwidth.down)

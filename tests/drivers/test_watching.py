@@ -231,11 +231,14 @@ async def test_where_not_all_can_be_watched_all_is_looked_through(disk, root, mo
     async with watched(disk) as told:
         await told.until(lambda: sum(() in each.below for each in told.all) > 2, "everything, again and again")
         assert caplog.text.count("fs.inotify.max_user_watches") == 1
+        assert "5 directories" in disk.hints[-1][0]
+        assert "fs.inotify.max_user_watches" in disk.hints[-1][1]
         monkeypatch.setattr(Scarce, "allowed", 1000)
         count = len(told.all)
         await told.until(lambda: len(told.all) > count, "everything")
         for number in range(10):
             await told.until(lambda n=number: _found(told, root, n), "the rest")
+        assert disk.hints[-1] == ("", "")
 
 
 def _found(told, root, number):
@@ -254,6 +257,7 @@ async def test_a_system_without_a_queue_for_us(disk, monkeypatch, caplog):
         await told.until(lambda: len(told.all) > 3, "everything, again and again")
     assert {sighted.below for sighted in told.all} == {((),)}
     assert "fs.inotify.max_user_instances" in caplog.text
+    assert "fs.inotify.max_user_instances" in disk.hints[-1][1]
 
 
 async def test_looking_through_all_by_the_clock(root, tmp_path, monkeypatch):

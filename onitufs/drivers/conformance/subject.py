@@ -96,7 +96,8 @@ class Bytes:
 class Subject:
     """A connected driver. The methods are the handlers, with a short hand for uploads."""
 
-    def __init__(self, handlers: Handlers, entry: Entry, identity: str) -> None:
+    def __init__(self, handlers: Handlers, entry: Entry, identity: str, hints: "Hints") -> None:
+        self.hints = hints
         self.handlers = handlers
         self.call = handlers.call
         self.outside = entry.outside
@@ -116,8 +117,11 @@ def upload(path: RemotePath, data: bytes, base: str | None = None, mode: int = 0
     return Upload(path=path, size=len(data), mtime_ns=MTIME_NS, mode=mode, base=base)
 
 
-def new_driver(entry: Entry, work_dir: Path, identity: str | None = None) -> Handlers:
-    """A driver object that is not connected."""
+Hints = list[tuple[str, str]]
+
+
+def new_driver(entry: Entry, work_dir: Path, identity: str | None = None, hints: Hints | None = None) -> Handlers:
+    """A driver object that is not connected. `hints`: gets what it gives Gear.hint."""
     threads = Threads(8)
     gear = Gear(
         entry=EntryName("conformance"),
@@ -126,15 +130,17 @@ def new_driver(entry: Entry, work_dir: Path, identity: str | None = None) -> Han
         now_s=lambda: 1_700_000_000.0,
         check_cancelled=threads.check_cancelled,
         run=threads.run,
+        hint=lambda message, remedy: None if hints is None else hints.append((message, remedy)),
     )
     return Handlers(entry.driver.load()(entry.options, gear), threads)
 
 
 @asynccontextmanager
 async def connected(entry: Entry, work_dir: Path, identity: str | None = None) -> AsyncIterator[Subject]:
-    handlers = new_driver(entry, work_dir, identity)
+    hints: Hints = []
+    handlers = new_driver(entry, work_dir, identity, hints)
     try:
-        yield Subject(handlers, entry, await handlers.call("connect"))
+        yield Subject(handlers, entry, await handlers.call("connect"), hints)
     finally:
         with trio.CancelScope(shield=True):
             await handlers.call("close")

@@ -53,7 +53,9 @@ async def watch(tree: Tree, gear: Gear, check: Callable[[], object], tell: Tell)
         if exc.errno not in _NO_QUEUE:
             raise
         remedy = "raise fs.inotify.max_user_instances (sysctl); until then all is looked through every minute"
-        log.warning("entry %s: changes cannot be watched (%s); %s", gear.entry, exc.strerror, remedy)
+        what = f"changes cannot be watched ({exc.strerror})"
+        log.warning("entry %s: %s; %s", gear.entry, what, remedy)
+        gear.hint(what, remedy)
         await poll(POLL_S, gear, check, tell)
         return
     try:
@@ -240,13 +242,16 @@ class Watcher:
 
     def _say_full(self) -> None:
         if not self._watched.full:
+            if self._due.poll != float("inf"):
+                self._gear.hint("", "")
             self._due.poll = float("inf")
         elif self._due.poll == float("inf"):
             self._due.poll = trio.current_time() + POLL_S
+            remedy = "raise fs.inotify.max_user_watches (sysctl); until then all is looked through every minute"
+            what = f"the system lets only {len(self._watched)} directories be watched"
+            self._gear.hint(what, remedy)
             if not self._said_full:
                 self._said_full = True
-                remedy = "raise fs.inotify.max_user_watches (sysctl); until then all is looked through every minute"
-                what = f"the system lets only {len(self._watched)} directories be watched"
                 log.warning("entry %s: %s; %s", self._gear.entry, what, remedy)
 
     # -- telling -------------------------------------------------------------------------------------------------------

@@ -80,8 +80,17 @@ def _entry(entry: Mapping[str, Any]) -> list[str]:
     work = f"{entry.get('queued', 0)} queued" + (f", {busy} running" if busy else "") + _seen(entry)
     return [
         show.text(entry, "name"), show.text(entry, "driver"), health,
-        work, since,
+        work, _space(entry), since,
     ]  # fmt: skip
+
+
+def _space(entry: Mapping[str, Any]) -> str:
+    """What is free on the service, where it says so."""
+    space = entry.get("space") or {}
+    if space.get("free") is None:
+        return ""
+    of = f" of {show.size(space['total'])}" if space.get("total") is not None else ""
+    return f"{show.size(space['free'])}{of} free"
 
 
 def _seen(entry: Mapping[str, Any]) -> str:

@@ -172,6 +172,7 @@ class Answers:
             "remedy": remedy,
             "queued": len(plug),
             "seen": self._seen(name),
+            "space": {"free": plug.space.free, "total": plug.space.total},
             "running": [
                 _path(self._transferred(transfer))
                 | {

@@ -49,12 +49,11 @@ from .progress import Pace, SourceTrouble, Transfer, unhurried
 from .queue import Job, Line
 from .registry import ManifestedDriver
 from .sight import Sight
+from .space import Space
+from .starting import Starter
 from .supervisor import Supervisor, said
 from .tending import tend
 from .unfinished import Unfinished, outcome_of
-
-BATCH_FILES = 64
-BATCH_BYTES = 4 * 1024 * 1024
 
 
 class Plug(Sight):
@@ -127,12 +126,12 @@ class Plug(Sight):
         self._backlog = Backlog(report, interest, self._backoff, bound, self._woke)
         self._lanes = Lanes(lanes)
         self._condition = Condition(self.health, self._lanes, self._gate, self._backoff, self._supervisor, self._woke)
+        self.space = Space()
         self._begun = BegunUploads(work_dir / "uploads", now_s)
         self._made: set[FileId] = set()
         self._wake = trio.Event()
         self._performer: Performer | None = None
         self._working: set[trio.CancelScope] = set()
-        self._turn = 0
 
     # -- orders -------------------------------------------------------------------------------------------------------
 
@@ -262,9 +261,11 @@ class Plug(Sight):
             async with trio.open_nursery() as nursery:
                 if handlers.has("tend"):
                     nursery.start_soon(tend, self.entry, handlers)
+                if handlers.has("free_space"):
+                    nursery.start_soon(self.space.follow, self.entry, lookers.handlers)
                 if chunks.chunk_bytes:
                     nursery.start_soon(chunks.sweep, self.entry, self.pending)
-                await self._dispatch(nursery)
+                await self._dispatch(nursery, self._performer)
         finally:
             await self._end_looking(lookers)
             await self._opener.close(handlers)
@@ -278,70 +279,24 @@ class Plug(Sight):
             raise
         return identity
 
-    async def _dispatch(self, nursery: trio.Nursery) -> None:
+    async def _dispatch(self, nursery: trio.Nursery, performer: Performer) -> None:
+        def refuse(job: Job, why: Exception) -> None:
+            self._end(job, _failed(job.order, why))
+
+        def begin(line: Line, jobs: list[Job], ticket: Ticket, trial: int) -> None:
+            nursery.start_soon(self._work, line, jobs, ticket, trial)
+
+        starter = Starter(self._backlog, self._lanes, performer, self._fits, refuse)
         while True:
             self._wake = trio.Event()
             until = self._condition.held_until(anything_runs=self._backlog.anything_runs)
             if until is None:
-                until = self._fill(nursery)
+                until = starter.start(begin)
+                if self._lanes.probing and not self._backlog.anything_runs:
+                    self._condition.well()  # nothing to try it with
             self._backlog.tell_room()
             with trio.move_on_at(until):
                 await self._wake.wait()
-
-    # -- dispatch: plain functions, no yield ---------------------------------------------------------------------------
-
-    def _fill(self, nursery: trio.Nursery) -> float:
-        """Start whatever may be started. When to look again, if nothing happens before."""
-        assert self._performer is not None
-        batches = self._performer.takes_batches
-        idle = 0
-        while idle < len(Line):
-            self._turn += 1
-            line = Line(self._turn % len(Line))
-            jobs, ticket = self._take(line) if self._lanes.free(line, batches=batches) else ([], None)
-            if not jobs or ticket is None:
-                idle += 1
-                continue
-            idle = 0
-            nursery.start_soon(self._work, line, jobs, ticket, self._lanes.begin(line))
-        if self._lanes.probing and not self._backlog.anything_runs:
-            self._condition.well()  # nothing to try it with
-        # What is due already could not be started: then the end of something that runs wakes us.
-        due = (self._backlog.next_due(), self._lanes.full_until)
-        return min((at for at in due if at is not None and at > trio.current_time()), default=float("inf"))
-
-    def _take(self, line: Line) -> tuple[list[Job], Ticket | None]:
-        """The next job of a line, or batch of jobs, with its claims."""
-        ticket = Ticket()
-        jobs: list[Job] = []
-        assert self._performer is not None
-        alone = line is not Line.SMALL or not self._performer.takes_batches or self._lanes.alone
-        size = 0
-        while (job := self._backlog.pick(line)) is not None:
-            if not self._claim(job, ticket):
-                continue
-            jobs.append(job)
-            size += job.size
-            if alone or len(jobs) >= BATCH_FILES or size >= BATCH_BYTES:
-                break
-        return jobs, ticket
-
-    def _claim(self, job: Job, ticket: Ticket) -> bool:
-        """Claim what the job touches; if something is in its way, the job waits for that. False also if it ended."""
-        assert self._performer is not None
-        order = job.order
-        try:
-            paths, making = self._performer.touches(order)
-        except DriverError as exc:  # Gone, NameNotAllowed, or Stale from `directory`
-            self._end(job, _failed(order, exc))
-            return False
-        if self._backlog.held_up(job, ticket, paths, making):
-            return False
-        if not self._fits(order):
-            self._end(job, _failed(order, Stale("it built on Copies that have changed since")))
-            return False
-        self._backlog.begin(job, ticket, paths, making)
-        return True
 
     # -- work: one task a job or batch ---------------------------------------------------------------------------------
 
@@ -428,6 +383,7 @@ class Plug(Sight):
             return
         if isinstance(exc, QuotaFull):
             self._condition.full(job.order.file, until, job.problem)
+            self.space.ask_again()
             return
         if not isinstance(exc, DriverError):
             raise exc

@@ -84,6 +84,13 @@ def everything(root: Path) -> dict[str, bytes]:
 # -- the mark ----------------------------------------------------------------------------------------------------------
 
 
+def test_what_is_free_is_what_is_free_on_its_disk(disk, root):
+    free, total = disk.free_space()
+    seen = os.statvfs(root)
+    assert total == seen.f_blocks * seen.f_frsize
+    assert 0 < free <= total
+
+
 def test_a_root_is_made_and_marked_at_first_use(new, root):
     identity = new().connect()
     assert json.loads((root / ".onitufs/identity.json").read_text())["identity"] == identity

@@ -113,6 +113,31 @@ async def test_a_running_transfer_is_not_ended_by_anothers_trouble(world):
     assert len([call for call in world.calls("upload_file") if call[1] == (b"slow",)]) == 1
 
 
+async def test_free_space_is_asked_again_when_something_did_not_fit(world):
+    world.service.limit = 1000
+    plug = world.plug()
+    async with world.running(plug):
+        await plug.connected()
+        await trio.testing.wait_all_tasks_blocked()
+        assert (plug.space.free, plug.space.total) == (1000, 1000)
+        world.service.put((b"theirs",), b"x" * 900)
+        plug.submit(world.put(b"f", b"x" * 200))
+        await until(lambda: plug.health.state == "full")
+        assert plug.space.free == 100
+        world.service.delete((b"theirs",))
+        await until(lambda: plug.space.free == 800)
+
+
+async def test_an_entry_that_cannot_say_what_is_free_is_well(world):
+    world.fail("free_space", lambda: ServiceError("no such thing here"))
+    plug = world.plug()
+    async with world.running(plug):
+        plug.submit(world.put(b"f", b"x"))
+        await world.done()
+        assert plug.space.free is None
+        assert plug.health.state == "up"
+
+
 async def test_full_holds_up_what_needs_space_and_nothing_else(world):
     plug = world.plug()
     async with world.running(plug):

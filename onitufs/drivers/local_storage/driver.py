@@ -136,6 +136,9 @@ class LocalStorage:
             self._stat_root()  # still what it was, so what is not found is not there
         return found
 
+    def free_space(self) -> tuple[int, int | None]:
+        return self._tree().space()
+
     def stat_many(self, paths: Sequence[RemotePath]) -> list[Found | DriverError | None]:
         answers: list[Found | DriverError | None] = []
         with self._tree().directories() as directories:

@@ -16,6 +16,7 @@ from onitufs.drivers.handlers import PARKED, PRIVATE, RemotePath
 from onitufs.model.copies import RemoteState
 from onitufs.model.errors import NeedsPerson, ServiceError
 
+from .answering import answering
 from .syscalls import RENAME_EXCHANGE, RENAME_NOREPLACE, Status, rename, status
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -43,6 +44,12 @@ class Tree:
         except BaseException:
             self.close()
             raise
+
+    def space(self) -> tuple[int, int]:
+        """Bytes that we may still write to its disk, and of the disk in all."""
+        with answering(self.root):
+            disk = os.statvfs(self.fd)
+        return disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
 
     def _make(self, directory: int, name: bytes) -> int:
         with suppress(FileExistsError):

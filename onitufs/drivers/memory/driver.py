@@ -157,6 +157,11 @@ class Memory:
         self._service.place(upload.path, upload.base, node)
         return RemoteState(rev=node.rev, remote_id=node.id, digest=blake3(node.data).digest())
 
+    async def free_space(self) -> tuple[int, int | None]:
+        await self._service.called("free_space")
+        limit = self._service.limit if self._service.limit is not None else 1 << 40
+        return max(0, limit - self._service.used), limit
+
     # -- uploads in chunks ---------------------------------------------------------------------------------------------
 
     @property

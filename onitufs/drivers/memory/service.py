@@ -78,6 +78,11 @@ class Service:
         if self.hook is not None:
             await self.hook(what, path)
 
+    @property
+    def used(self) -> int:
+        """Bytes of all that is there."""
+        return sum(len(node.data) for node in self.nodes.values())
+
     def new_rev(self) -> str:
         return str(next(self._revs))
 
@@ -93,8 +98,7 @@ class Service:
         old = self.nodes.get(path)
         if old is not None and (old.rev != base or old.kind is Kind.DIRECTORY):
             raise Conflict(f"{path} has rev {old.rev}, not {base}")
-        used = sum(len(other.data) for other in self.nodes.values())
-        if self.limit is not None and used + len(node.data) - (len(old.data) if old else 0) > self.limit:
+        if self.limit is not None and self.used + len(node.data) - (len(old.data) if old else 0) > self.limit:
             raise QuotaFull(f"{self.identity} is full; delete something")
         if old is not None:
             self.trash.append(old.data)

@@ -227,6 +227,7 @@ class Fetcher:
 
         async def call(plug: Plug, path: RemotePath, copy: Copy) -> bytes:
             async with self._ahead[copy.entry] if under.ahead else contextlib.nullcontext():
+                self.holders.need_no_silence(copy)  # who waited for those before need not wait as long as they did
                 data = await self._read(plug, path, copy, offset, length)
             fetch.givers.add(copy.entry)
             return data

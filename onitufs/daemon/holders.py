@@ -256,6 +256,17 @@ class Holders:
         ends = [changed.until_s for changed in ours if changed is not None and changed.looked_at]
         return max((end for end in ends if end > trio.current_time()), default=None)
 
+    def need_no_silence(self, copy: Copy) -> None:
+        """Raise trio.TooSlowError if a read of this file was let time out lately, and nothing has come since."""
+        key = copy.file, copy.entry
+        silent_s = self._silent_s.get(key)
+        if silent_s is None:
+            return
+        quiet = self._answered_s.get(copy.entry, 0.0) < silent_s
+        if quiet and trio.current_time() < silent_s + SILENT_S:
+            raise trio.TooSlowError
+        del self._silent_s[key]
+
     def _nobody(self, wanted: Wanted) -> DriverError:
         known = (copy for file in wanted.files for copy in self._placements.of(file).values())
         away = [copy.entry for copy in known if copy.generation == wanted.generation and not self._is_changed(copy)]
@@ -264,16 +275,11 @@ class Holders:
         return Stale("no entry has these bytes any more")
 
     async def _try(self, round_: _Round, doubted: dict[Copy, RemotePath | None], copy: Copy, call: Call[T]) -> T:
-        plug, key = self._plugs()[copy.entry], (copy.file, copy.entry)
+        plug = self._plugs()[copy.entry]
         if plug.health.state == "starting":
             with trio.move_on_after(CONNECT_S):
                 await plug.connected()
-        silent_s = self._silent_s.get(key)
-        if silent_s is not None:
-            quiet = self._answered_s.get(copy.entry, 0.0) < silent_s
-            if quiet and trio.current_time() < silent_s + SILENT_S:
-                raise trio.TooSlowError
-            del self._silent_s[key]
+        self.need_no_silence(copy)
         path: RemotePath | None = None
         round_.asked += 1
         try:
@@ -291,7 +297,7 @@ class Holders:
         except trio.TooSlowError:
             if len(self._silent_s) >= _REMEMBERED:
                 self._silent_s.clear()
-            self._silent_s[key] = trio.current_time()
+            self._silent_s[copy.file, copy.entry] = trio.current_time()
             log.warning("an entry does not answer", extra={"entry": copy.entry, "file": copy.file})
             raise
         except DriverError:

@@ -307,6 +307,21 @@ async def test_a_silent_entry_is_not_the_first_to_be_asked_for_other_files(two):
         assert trio.current_time() == pytest.approx(began, abs=0.1)
 
 
+async def test_a_silent_entry_is_waited_for_once_by_all_that_is_read_ahead(two):
+    data = DATA * 8
+    number = two.adopt(data)
+    async with two.running():
+        two.velocities.update(a=0.8, b=0.5)
+        got, began = 0, trio.current_time()
+        while got < len(data):
+            if got == 4 * MIB:
+                two.services["a"].reads_stall = trio.Event()
+            piece = await two.fetcher.read(number, got, MIB // 4)
+            assert piece in (data[got : got + MIB // 4], None)
+            got += MIB // 4
+        assert trio.current_time() - began < 1.5 * fetching.STALL_S
+
+
 async def test_an_entry_that_dies_in_the_middle_is_left_at_the_same_offset(two):
     number = two.adopt(DATA, digest=blake3(DATA).digest())
     async with two.running():

@@ -47,6 +47,7 @@ class BegunUploads:
     def __init__(self, directory: Path, now_s: Callable[[], float]) -> None:
         self._directory = directory
         self._now_s = now_s
+        # A thread may change it while the loop goes through it: always through a list of it.
         self._known: dict[str, tuple[Begun, float]] = {}  # by token; with when it was last of use, by the wall clock
         self._unwanted: set[str] = set()
         self.woke = trio.Event()
@@ -95,7 +96,7 @@ class BegunUploads:
     def find(self, order: Put) -> Begun | None:
         """The upload that an order can go on with. Others of its file are unwanted from now on."""
         found = None
-        for begun, _ in self._known.values():
+        for begun, _ in list(self._known.values()):  # a thread may add one
             if begun.file == order.file and begun.token not in self._unwanted:
                 if found is None and begun.is_for(order):
                     found = begun
@@ -110,7 +111,7 @@ class BegunUploads:
 
     def unwant_all(self, file: FileId) -> None:
         """No upload of this file is of any use."""
-        for begun, _ in self._known.values():
+        for begun, _ in list(self._known.values()):  # a thread may add one
             if begun.file == file:
                 self.unwant(begun.token)
 
@@ -120,6 +121,6 @@ class BegunUploads:
         self.woke = trio.Event()
         return [
             token
-            for token, (begun, used_s) in self._known.items()
+            for token, (begun, used_s) in list(self._known.items())
             if token in self._unwanted or (used_s < before_s and not pending(FileId(begun.file)))
         ]

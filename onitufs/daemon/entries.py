@@ -179,6 +179,8 @@ class Entries:
             ask_user=functools.partial(self._ask_user, name),
             pace=self._placing.rest_s,
             room_to_tell=self._room_to_tell,
+            cursor=self._known("cursor", name),
+            remember_cursor=functools.partial(self._remember, "cursor", name),
         )
         asked = self._known("question", name)
         if asked is not None:

@@ -80,6 +80,28 @@ def test_saved_here_is_there_and_changed_there_is_here(new_onitu: Maker, new_ssh
     assert b"from there" in [path.read_bytes() for path in trash]
 
 
+def test_a_restart_lists_nothing_again(new_onitu: Maker, new_sshd: NewSshd) -> None:
+    """What was seen before is known; what was changed meanwhile is found all the same."""
+    server = new_sshd()
+    for number in range(300):
+        directory = server.files / f"d{number % 10}"
+        directory.mkdir(exist_ok=True)
+        (directory / str(number)).write_bytes(b"%d" % number)
+    onitu = mounted(new_onitu, server)
+    until("all is seen", lambda: entry_state(onitu)["seen"] == {"names": 310, "directories_left": 0, "complete": True})
+    onitu.wait()
+    onitu.umount()
+    (server.files / "d3" / "3").write_bytes(b"edited")
+    (server.files / "d4" / "4").unlink()
+    (server.files / "d5" / "new").write_bytes(b"new")
+    onitu.mount()
+    until("the edit is seen", lambda: read(onitu.mnt / "d3" / "3") == b"edited")
+    until("the new one is seen", lambda: read(onitu.mnt / "d5" / "new") == b"new")
+    until("the deletion is seen", lambda: not (onitu.mnt / "d4" / "4").exists())
+    assert sum(len(names) for _, _, names in os.walk(onitu.mnt)) == 300
+    assert entry_state(onitu)["seen"] == {"names": 0, "directories_left": 0, "complete": True}
+
+
 def test_a_part_of_a_large_file_is_read_without_the_rest(new_onitu: Maker, new_sshd: NewSshd) -> None:
     server = new_sshd()
     content = os.urandom(1 << 20) * 48

@@ -42,7 +42,10 @@ class Progress:
 
 
 class Intake:
-    """Takes what others did on one entry into the mount. `ask_user` is told of a Wave; then settle() is waited for."""
+    """Takes what others did on one entry into the mount. `ask_user` is told of a Wave; then settle() is waited for.
+
+    `cursor`: up to where an earlier run has taken all in; `remember_cursor` is told whenever that is further.
+    """
 
     def __init__(
         self,
@@ -51,6 +54,8 @@ class Intake:
         ask_user: Callable[[Wave], None],
         pace: Callable[[float], float],
         room_to_tell: Callable[[], Awaitable[None]],
+        cursor: str | None,
+        remember_cursor: Callable[[str], None],
     ) -> None:
         self._outside = outside
         self._entry = outside.entry
@@ -59,6 +64,8 @@ class Intake:
         self._ask_user = ask_user
         self._pace = pace
         self._room_to_tell = room_to_tell
+        self._cursor = self._told_up_to = cursor
+        self._remember_cursor = remember_cursor
         self.progress = Progress()
         self._hints: dict[RemotePath, None] = {}
         self._later: list[tuple[float, RemotePath, bool]] = []  # when, what, whether it is to be listed
@@ -155,7 +162,7 @@ class Intake:
                 await trio.sleep(RESCAN_S)
                 continue
             try:
-                await self._plug.watch(None, self._told)
+                await self._plug.watch(self._cursor, self._told)
             except DriverError as error:
                 log.debug("watching ended", extra={"entry": self._entry, "why": str(error)})
             await trio.sleep(TROUBLE_S)
@@ -165,6 +172,8 @@ class Intake:
             self.look(path)
         for directory in sighted.below:
             self.list_again(directory)
+        self._told_up_to = sighted.cursor or self._told_up_to
+        self._wake.set()
 
     async def _work(self) -> None:
         while True:
@@ -269,6 +278,10 @@ class Intake:
             self.progress.complete = True
             self._losing.answered()
             self._arriving.trusts = True
+        if self._told_up_to != self._cursor and self.progress.complete and not (self._later or len(self._losing)):
+            assert self._told_up_to is not None
+            self._remember_cursor(self._told_up_to)
+            self._cursor = self._told_up_to
 
     # -- listing -------------------------------------------------------------------------------------------------------
 

@@ -146,6 +146,10 @@ class Sftp:
         self._remote()
         return self._reader.stat(path)
 
+    def stat_many(self, paths: Sequence[RemotePath]) -> list[Found | DriverError | None]:
+        self._remote()
+        return self._reader.stat_many(paths)
+
     def list_directory(self, path: RemotePath) -> list[tuple[bytes, Found]]:
         self._remote()
         return self._reader.names(path)

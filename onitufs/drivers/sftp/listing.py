@@ -9,7 +9,7 @@ from functools import partial
 from blake3 import blake3
 
 from onitufs.drivers.handlers import PRIVATE, Found, RemotePath
-from onitufs.model.errors import Conflict, Gone
+from onitufs.model.errors import Conflict, DriverError, Gone, NameNotAllowed
 from onitufs.model.files import Kind, kind_of
 
 from . import packets
@@ -83,6 +83,26 @@ class Reader:
             if found is None:
                 return None
             return self._found(wire, path, found)
+
+    def stat_many(self, paths: Sequence[RemotePath]) -> list[Found | DriverError | None]:
+        """As stat of each, in one round trip, or two if there are links among them."""
+        refused: dict[int, DriverError] = {}
+        with self._remote.wire(Lane.NAMES) as wire:
+            looked = Look(self._remote, wire)
+            for number, path in enumerate(paths):
+                try:
+                    looked.at(path)
+                except NameNotAllowed as exc:
+                    refused[number] = exc
+            root = wire.lstat(self._remote.path(()))
+            looked.take()
+            here = wire.attributes(root)
+            answers: list[Found | DriverError | None] = []
+            for number, path in enumerate(paths):
+                found = here if not path else None if number in refused else looked.there(path)
+                answer = None if found is None else self._found(wire, path, found)
+                answers.append(refused.get(number, answer))
+        return answers
 
     def _found(self, wire: Wire, path: RemotePath, found: Attributes) -> Found | None:
         target = b""

@@ -27,7 +27,7 @@ from onitufs.volume import Volume
 from onitufs.volume.placements import Placements
 
 from .facts import Facts
-from .intake import Intake, Outside, Overtaken, Progress, TellKernel, Wave
+from .intake import Feed, Intake, Outside, Overtaken, Progress, TellKernel, Wave
 from .memory import Memory
 from .placing import Placing
 
@@ -179,8 +179,12 @@ class Entries:
             ask_user=functools.partial(self._ask_user, name),
             pace=self._placing.rest_s,
             room_to_tell=self._room_to_tell,
-            cursor=self._known("cursor", name),
-            remember_cursor=functools.partial(self._remember, "cursor", name),
+            feed=Feed(
+                known=functools.partial(self._known, "cursor", name),
+                remember=functools.partial(self._remember, "cursor", name),
+                identity=functools.partial(self._known, "entry", name),
+                now_s=lambda: self._volume.now_ns() / 1e9,
+            ),
         )
         asked = self._known("question", name)
         if asked is not None:

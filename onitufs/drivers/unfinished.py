@@ -9,6 +9,8 @@ from onitufs.model.orders import Done, Failed, Move, Outcome, Put
 from .calling import Handlers
 from .handlers import Found, RemotePath
 
+_SECOND = 1_000_000_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unfinished:
@@ -40,5 +42,6 @@ def _is_its_own(unfinished: Unfinished, found: Found) -> bool:
     if found.kind is not kind:
         return False
     if kind is Kind.FILE:
-        return (found.size, found.mtime_ns) == (unfinished.size, unfinished.mtime_ns)
+        kept = (unfinished.mtime_ns, unfinished.mtime_ns // _SECOND * _SECOND)  # some keep whole seconds
+        return found.size == unfinished.size and found.mtime_ns in kept
     return kind is Kind.DIRECTORY or (isinstance(order, Put) and found.target == order.target)

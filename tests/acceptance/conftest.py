@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.dropbox_emulator.fixture import dropbox_emulator as dropbox_emulator
+from tests.dropbox_emulator.fixture import dropbox_process as dropbox_process
 from tests.sftp.fixtures import new_sshd as new_sshd
 
 from .harness import Onitu

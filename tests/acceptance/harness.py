@@ -27,6 +27,7 @@ class Onitu:
             directory.mkdir(parents=True)
         self.rules = rules if rules is not None else [{"match": {"path": "/"}, "sync": list(entries)}]
         self.extra: dict[str, Any] = {}
+        self.more_environment: dict[str, str] = {}
         self.pid: int | None = None
         self.mounted_before: set[int] = set()
         self.write_setup()
@@ -45,7 +46,7 @@ class Onitu:
     @property
     def environment(self) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("XDG_", "GIT_"))}
-        return kept | {"HOME": str(self.home), "LC_ALL": "C.UTF-8"}
+        return kept | {"HOME": str(self.home), "LC_ALL": "C.UTF-8"} | self.more_environment
 
     def run(
         self, *command: str | Path, timeout: float = 120, text: str | None = None

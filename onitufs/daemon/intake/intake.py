@@ -16,6 +16,7 @@ from onitufs.model.files import Kind
 from onitufs.model.ids import FileId
 
 from .arriving import Arriving
+from .feed import Feed
 from .losing import Losing, Wave
 from .outside import Outside
 
@@ -42,10 +43,7 @@ class Progress:
 
 
 class Intake:
-    """Takes what others did on one entry into the mount. `ask_user` is told of a Wave; then settle() is waited for.
-
-    `cursor`: up to where an earlier run has taken all in; `remember_cursor` is told whenever that is further.
-    """
+    """Takes what others did on one entry into the mount. `ask_user` is told of a Wave; then settle() is waited for."""
 
     def __init__(
         self,
@@ -54,8 +52,7 @@ class Intake:
         ask_user: Callable[[Wave], None],
         pace: Callable[[float], float],
         room_to_tell: Callable[[], Awaitable[None]],
-        cursor: str | None,
-        remember_cursor: Callable[[str], None],
+        feed: Feed,
     ) -> None:
         self._outside = outside
         self._entry = outside.entry
@@ -64,8 +61,7 @@ class Intake:
         self._ask_user = ask_user
         self._pace = pace
         self._room_to_tell = room_to_tell
-        self._cursor = self._told_up_to = cursor
-        self._remember_cursor = remember_cursor
+        self._feed = feed
         self.progress = Progress()
         self._hints: dict[RemotePath, None] = {}
         self._later: list[tuple[float, RemotePath, bool]] = []  # when, what, whether it is to be listed
@@ -73,6 +69,7 @@ class Intake:
         self._to_list: dict[RemotePath, None] = {}  # the last one first, so that few wait
         self._wake = trio.Event()
         self._halted = False  # the user is being asked
+        self._all_is_to_be_seen = False  # everything is being listed
         self._losing = Losing(outside, look_again=self._look_again)
         self._arriving = Arriving(
             outside, look_again=self._look_again, list_again=self.list_again, missing=self._losing.suspect
@@ -97,6 +94,7 @@ class Intake:
             return
         if not path:
             self.progress = Progress()
+            self._all_is_to_be_seen = True
         self._to_list.pop(path, None)
         self._to_list[path] = None
         self._wake.set()
@@ -162,7 +160,7 @@ class Intake:
                 await trio.sleep(RESCAN_S)
                 continue
             try:
-                await self._plug.watch(self._cursor, self._told)
+                await self._plug.watch(self._feed.cursor, self._told)
             except DriverError as error:
                 log.debug("watching ended", extra={"entry": self._entry, "why": str(error)})
             await trio.sleep(TROUBLE_S)
@@ -172,7 +170,7 @@ class Intake:
             self.look(path)
         for directory in sighted.below:
             self.list_again(directory)
-        self._told_up_to = sighted.cursor or self._told_up_to
+        self._feed.told(sighted.cursor)
         self._wake.set()
 
     async def _work(self) -> None:
@@ -257,6 +255,7 @@ class Intake:
         except Exception:
             shown = b"/".join(path).decode(errors="backslashreplace")
             log.exception("a bug in looking at an entry", extra={"entry": self._entry, "path": shown})
+            self._feed.doubt()
         if self._tries.get(path) == tries:
             self._tries.pop(path, None)
 
@@ -274,14 +273,18 @@ class Intake:
 
     def _all_seen(self) -> None:
         """All is listed. What cannot be looked at, yet or ever, is unknown, and the user's answer is not about that."""
-        if not self.progress.complete and not len(self._losing):
+        if len(self._losing):
+            return
+        if not self.progress.complete:
             self.progress.complete = True
             self._losing.answered()
             self._arriving.trusts = True
-        if self._told_up_to != self._cursor and self.progress.complete and not (self._later or len(self._losing)):
-            assert self._told_up_to is not None
-            self._remember_cursor(self._told_up_to)
-            self._cursor = self._told_up_to
+        if self._later:
+            return
+        if self._all_is_to_be_seen:
+            self._all_is_to_be_seen = False
+            self._feed.listed()
+        self._feed.taken_over()
 
     # -- listing -------------------------------------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ Tell = Callable[[Sighted], Awaitable[None]]
 
 
 class Own:
-    """Revs that we made: they come back as changes, and are none. Called from many threads."""
+    """Revs of our uploads: they come back as changes, and are none. Called from many threads."""
 
     def __init__(self) -> None:
         self._revs: OrderedDict[str, None] = OrderedDict()

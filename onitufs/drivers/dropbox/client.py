@@ -4,6 +4,7 @@ The SDK sleeps and tries again by itself, for ever if it is let; here it does no
 account. Everything it raises becomes one of our own errors.
 """
 
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -30,6 +31,8 @@ PAUSE_S = 5.0
 USER_AGENT = "OnituFS"
 
 T = TypeVar("T")
+
+logging.getLogger("dropbox").setLevel(logging.WARNING)  # it tells of every request
 
 
 def new_session(connections: int = 16) -> requests.Session:

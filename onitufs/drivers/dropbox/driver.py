@@ -206,6 +206,7 @@ class Dropbox:
         return self._uploader.restart(token, upload)
 
     def _ours(self, state: RemoteState) -> RemoteState:
+        """Note what need not be told as a change. (A move may be of what is others', out of the way: that is news.)"""
         self._own.add(state.rev)
         return state
 
@@ -243,7 +244,7 @@ class Dropbox:
         self._tree.forget(to)
         if isinstance(moved, files.FolderMetadata):
             self._tree.note(to, where)
-        return self._ours(state_of(moved))
+        return state_of(moved)
 
     def _make_room(self, there: Any, where: str, replaces: str | None) -> None:
         """Dropbox moves over nothing: what is known there goes first, and stays in its history."""
@@ -266,7 +267,7 @@ class Dropbox:
             was = self._tree.metadata(f"rev:{before}")
             if was is None or was.content_hash != there.content_hash:
                 raise gone
-        return self._ours(state_of(there))
+        return state_of(there)
 
     def delete_file(self, path: RemotePath, rev: str) -> None:
         try:

@@ -63,6 +63,8 @@ class Uploader:
                 offset = self.chunk(token, source, offset, min(CHUNK, upload.size - offset))
             return self.end(token, upload, source)
         self._tree.directory(upload.path[:-1])
+        if upload.size > IN_ONE_CALL:
+            self._see(upload)
         data = _read(source, 0, upload.size)
         digest = _digest(data)
         if upload.size <= IN_ONE_CALL:
@@ -108,6 +110,12 @@ class Uploader:
                     raise
                 at, base = now
         raise Conflict("it keeps changing")
+
+    def _see(self, upload: Upload) -> None:
+        """Before many bytes are sent: whether they would be taken. Raises Gone, Conflict."""
+        found, _ = self._tree.look(upload.path)
+        if found is not None and (upload.base is None or rev_of(found) != upload.base):
+            raise Conflict("something else stands there")
 
     def _first(self, upload: Upload) -> tuple[str, str | None]:
         """Where to try first, which is nearly always right."""
@@ -168,7 +176,7 @@ class Uploader:
     def start(self, upload: Upload) -> str:
         """See handlers.UploadsInChunks. The token is the session and the size."""
         _check(upload)
-        self._tree.directory(upload.path[:-1])
+        self._see(upload)
         session = self._client.call(self._sdk.files_upload_session_start, b"").session_id
         self._hashers[session] = 0, DropboxHasher()
         return json.dumps([session, upload.size])

@@ -63,7 +63,8 @@ class Sight:
 
     async def _end_looking(self, lookers: Lookers) -> None:
         self._lookers = None
-        self._came_up = trio.Event()
+        if self._came_up.is_set():  # who waits since an earlier session waits for this very event
+            self._came_up = trio.Event()
         await lookers.end()
 
     def can(self, ability: str) -> bool:

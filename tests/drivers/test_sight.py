@@ -337,6 +337,33 @@ async def test_trouble_with_the_root_is_the_entrys(world, plug):
     assert len(world.calls("connect")) >= 2
 
 
+async def test_who_waits_for_the_entry_hears_of_it_however_many_attempts_failed(world, plug):
+    tries = 0
+
+    async def down(what, path):
+        nonlocal tries
+        tries += what == "connect"
+        raise ServiceError("the server is away")
+
+    world.service.hook = down
+    heard = trio.Event()
+
+    async def wait():
+        await plug.connected()
+        heard.set()
+
+    with pytest.raises(ServiceError):
+        await plug.list_directory(())
+    await until(lambda: not plug.is_connected)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await until(lambda: tries > 2)
+        world.service.hook = None
+        with trio.fail_after(300):
+            await heard.wait()
+    assert plug.is_connected
+
+
 async def test_refused_credentials_wait_for_a_person(world, plug):
     world.fail("list_directory", lambda: AuthNeeded("the token expired; log in again"))
     with pytest.raises(AuthNeeded):

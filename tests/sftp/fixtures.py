@@ -21,6 +21,13 @@ def chrooted_sshd() -> Iterator[Sshd]:
     yield from ended_after(Sshd(chrooted=True))
 
 
+@pytest.fixture(scope="module")
+def bare_sshd() -> Iterator[Sshd]:
+    """A server without any of OpenSSH's extensions that we make use of."""
+    refused = "posix-rename,hardlink,fsync,limits,lsetstat,statvfs"
+    yield from ended_after(Sshd(more=(f"Subsystem sftp internal-sftp -P {refused}",)))
+
+
 @pytest.fixture
 def new_sshd() -> Iterator[NewSshd]:
     """Makes a running server of the test's own."""

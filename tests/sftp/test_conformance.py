@@ -2,18 +2,17 @@
 
 import os
 import time
-import uuid
 from pathlib import Path
-from typing import Any
 
 import pytest
+import trio
 
-from onitufs.drivers import sftp
-from onitufs.drivers.conformance.subject import Entry
+from onitufs.drivers.conformance.subject import Entry, connected
 from onitufs.drivers.conformance.suite import DriverConformance
 from onitufs.drivers.handlers import RemotePath
 from tests.disk import Disk
 
+from .driving import new_entry
 from .server import Sshd
 
 
@@ -32,16 +31,10 @@ class Served(Disk):
 
 class OverSftp(DriverConformance):
     server: Sshd
-    more: dict[str, Any]
 
     def new_entry(self, directory: Path) -> Entry:
-        name = uuid.uuid4().hex
-        root = self.server.files / name
-        root.mkdir()
-        self.server.give(root)
-        raw = self.server.options(root=f"{self.server.root}/{name}", watch="100 ms")
-        options = sftp.DRIVER.read_options(raw, directory, "")
-        return Entry(driver=sftp.DRIVER, options=options, outside=Served(root))
+        entry, root = new_entry(self.server, directory)
+        return Entry(driver=entry.driver, options=entry.options, outside=Served(root))
 
 
 class TestSftp(OverSftp):
@@ -54,3 +47,25 @@ class TestChrooted(OverSftp):
     @pytest.fixture(autouse=True)
     def _server(self, chrooted_sshd: Sshd) -> None:
         self.server = chrooted_sshd
+
+
+class TestBare(OverSftp):
+    """A server with nothing but the protocol of 2001: no name is replaced in one step there, nor synced."""
+
+    @pytest.fixture(autouse=True)
+    def _server(self, bare_sshd: Sshd) -> None:
+        self.server = bare_sshd
+
+    def test_replaces_in_one_step(self, tmp_path: Path) -> None:
+        """Not in one: the name may be absent for a moment."""
+        entry = self.new_entry(tmp_path)
+
+        async def check() -> None:
+            async with connected(entry, tmp_path / "work") as s:
+                state = await s.put((b"f",), b"1" * 200_000)
+                await s.put((b"f",), b"2" * 200_000, state.rev)
+                assert s.outside.read((b"f",)) == b"2" * 200_000
+                assert s.outside.trash() == [b"1" * 200_000]
+                assert s.outside.names(()) == {b"f"}
+
+        trio.run(check)

@@ -22,7 +22,7 @@ from .remote import TMP, Remote, look
 from .states import is_directory, rev_of, state_of
 from .streams import send
 from .sweeping_up import KEPT, KEPT_S
-from .wire import STALL_S, SYNC_S, Refused, Wire
+from .wire import SYNC_S, Refused, Wire
 
 CHUNK_BYTES = 64 << 20
 
@@ -86,7 +86,7 @@ class ChunkedUploads:
         if (synced := wire.fsync(handle)) is not None:
             wire.patience(SYNC_S)
             wire.done(synced)
-            wire.patience(STALL_S)
+            wire.patience()
 
     def end(self, token: str, upload: Upload, source: Source) -> RemoteState:
         remote, path = self._remote, upload.path

@@ -59,7 +59,8 @@ class Connection:
 
 def _close(clients: list[SSHClient], programs: "list[_Program]") -> None:
     for client in reversed(clients):
-        client.close()
+        with suppress(OSError, EOFError, SSHException):
+            client.close()
     for program in programs:
         program.end()
 

@@ -18,7 +18,7 @@ from .remote import Look, Remote, look
 from .states import is_directory, rev_of, state_of
 from .streams import send
 from .trash import Trash
-from .wire import STALL_S, SYNC_S, Refused, Wire
+from .wire import SYNC_S, Refused, Wire
 
 NEW = packets.WRITE | packets.CREATE | packets.EXCLUSIVE
 
@@ -208,7 +208,7 @@ class Ending:
         refusals_of(wire, [self._set])
         wire.patience(SYNC_S)
         refused = [] if self._synced is None else refusals_of(wire, [self._synced])
-        wire.patience(STALL_S)
+        wire.patience()
         try:
             self.closed = wire.attributes(self._seen)
         except Refused as exc:

@@ -128,18 +128,20 @@ class Pool:
                 if self._closed:
                     connection.close()
                     self._check()
-        try:
-            channel = connection.transport.open_session(timeout=TIMEOUT_S)
-            channel.invoke_subsystem("sftp")
-        except ChannelException as exc:
-            with state.changed:
-                others = len(state.busy) + len(state.idle)
-                if others:
-                    state.most = min(state.most, others)
-                    return None
-            raise ServiceError(f"the server opens no channel: {exc.text}") from exc
-        except (OSError, EOFError, SSHException) as exc:
-            raise ServiceError(f"the server offers no SFTP: {str(exc) or type(exc).__name__}") from exc
+            # One at a time: the library keeps one refusal for whoever asks first.
+            try:
+                channel = connection.transport.open_session(timeout=TIMEOUT_S)
+                channel.invoke_subsystem("sftp")
+            except ChannelException as exc:
+                with state.changed:
+                    others = len(state.busy) + len(state.idle)
+                    if others:
+                        state.most = min(state.most, others)
+                        return None
+                raise ServiceError(f"the server opens no channel: {exc.text}") from exc
+            except (OSError, EOFError, SSHException) as exc:
+                connection.close()
+                raise ServiceError(f"the server offers no SFTP: {str(exc) or type(exc).__name__}") from exc
         return Wire(channel)
 
     def _back(self, state: "_Lane", wire: Wire) -> None:
@@ -149,7 +151,12 @@ class Pool:
                 state.idle.append(wire)
             else:
                 wire.close()
+            connection = state.connection if wire.is_stalled else None
+            if connection is not None:
+                state.connection = None
             state.changed.notify()
+        if connection is not None:
+            connection.close()
 
     def _check(self) -> None:
         if self._closed:

@@ -62,6 +62,8 @@ class Wire:
         self._number = 0
         self._owed: set[int] = set()
         self._broken = False
+        self.is_stalled = False
+        """The server has stopped answering, so whatever else is open to it is of no use either."""
         self.kept: dict[object, tuple[bytes, float]] = {}
         """Handles that are left open for who comes again, by what they are of, with the time of their last use."""
         self.offers: dict[bytes, bytes] = {}
@@ -95,7 +97,8 @@ class Wire:
     def close(self) -> None:
         """End it, also under the hands of another thread: that gets a ServiceError."""
         self._broken = True
-        self._channel.close()
+        with suppress(OSError, EOFError, SSHException):  # it says so when the connection is dead: we know
+            self._channel.close()
 
     def keep(self, key: object, handle: bytes) -> None:
         """Leave a handle open. The one that was not used for longest is closed if they are many."""
@@ -119,9 +122,9 @@ class Wire:
         """Whether the server offers this extension."""
         return name in self.offers
 
-    def patience(self, seconds: float) -> None:
-        """How long the server may be silent from now on."""
-        self._channel.settimeout(seconds)
+    def patience(self, seconds: float | None = None) -> None:
+        """How long the server may be silent from now on; None: as ever."""
+        self._channel.settimeout(STALL_S if seconds is None else seconds)
 
     # -- packets ------------------------------------------------------------------------------------------------------
 
@@ -161,6 +164,7 @@ class Wire:
             try:
                 data = self._channel.recv(_ALL)
             except (OSError, EOFError, SSHException) as exc:
+                self.is_stalled = isinstance(exc, TimeoutError)
                 raise self._failed(_why(exc)) from exc
             if not data:
                 raise self._failed("the server closed the connection")

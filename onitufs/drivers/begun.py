@@ -2,15 +2,18 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import trio
 from blake3 import blake3
 
 from onitufs.model.ids import FileId
 from onitufs.model.orders import Put
+
+Run = Callable[..., Awaitable[Any]]
 
 KEPT_S = 7 * 86400.0
 """What nobody has ordered again for so long is removed from the service."""
@@ -39,9 +42,9 @@ class Begun:
 
 
 class BegunUploads:
-    """Those of one entry: in memory, and each in a file of its own in `directory`.
+    """Those of one entry: in memory, and each in a file of its own in `directory`. For the loop only.
 
-    `load`, `keep` and `forget` block, and raise OSError; all else is for the loop.
+    `run`: makes the calls that block, in a thread. `load`, `keep` and `forget` raise OSError.
     """
 
     def __init__(self, directory: Path, now_s: Callable[[], float]) -> None:
@@ -50,48 +53,30 @@ class BegunUploads:
         # A thread may change it while the loop goes through it: always through a list of it.
         self._known: dict[str, tuple[Begun, float]] = {}  # by token; with when it was last of use, by the wall clock
         self._unwanted: set[str] = set()
+        self._loaded = False
         self.woke = trio.Event()
         """Set when something has become unwanted."""
 
-    def load(self) -> None:
-        """Read what an earlier run left. What cannot be read is of no use, and is removed."""
-        if self._known or not self._directory.is_dir():
-            return
-        for path in self._directory.iterdir():
-            try:
-                begun = Begun(**json.loads(path.read_bytes()))
-            except (ValueError, TypeError):
-                path.unlink(missing_ok=True)
-            else:
-                self._known[begun.token] = begun, path.stat().st_mtime
+    async def load(self, run: Run) -> None:
+        """Read what an earlier run left, once. What cannot be read is of no use, and is removed."""
+        if not self._loaded:
+            found = await run(_read_all, self._directory)
+            self._known = {begun.token: (begun, used_s) for begun, used_s in found} | self._known
+            self._loaded = True
 
-    def keep(self, begun: Begun) -> None:
+    async def keep(self, run: Run, begun: Begun) -> None:
         """Remember it, also over a power cut; or that it is still of use."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        path = self._path(begun.token)
-        aside = path.with_suffix(".new")
-        with aside.open("w", encoding="utf-8") as file:
-            json.dump(asdict(begun), file)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-        directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        await run(_write, self._path(begun.token), json.dumps(asdict(begun)))
         self._known[begun.token] = begun, self._now_s()
 
-    def forget(self, token: str) -> None:
+    async def forget(self, run: Run, token: str) -> None:
         """It ended, or nothing is left of it."""
-        self._path(token).unlink(missing_ok=True)
+        await run(_remove, self._path(token))
         self._known.pop(token, None)
         self._unwanted.discard(token)
 
     def _path(self, token: str) -> Path:
         return self._directory / f"{blake3(token.encode()).hexdigest(16)}.json"
-
-    # -- for the loop --------------------------------------------------------------------------------------------------
 
     def find(self, order: Put) -> Begun | None:
         """The upload that an order can go on with. Others of its file are unwanted from now on."""
@@ -124,3 +109,32 @@ class BegunUploads:
             for token, (begun, used_s) in list(self._known.items())
             if token in self._unwanted or (used_s < before_s and not pending(FileId(begun.file)))
         ]
+
+
+def _read_all(directory: Path) -> list[tuple[Begun, float]]:
+    found = []
+    for path in directory.iterdir() if directory.is_dir() else ():
+        try:
+            found.append((Begun(**json.loads(path.read_bytes())), path.stat().st_mtime))
+        except (ValueError, TypeError):
+            path.unlink(missing_ok=True)
+    return found
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".new")
+    with aside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)

@@ -62,7 +62,7 @@ class Chunks:
                     log.info("entry %s: an upload that is not wanted is still there: %s", entry, exc)
                     self.begun.unwant(token)  # tried again, but not at once
                     break
-                await self.handlers.runner.run(self.begun.forget, token)
+                await self.begun.forget(self.handlers.runner.run, token)
             else:
                 with trio.move_on_after(SWEEP_S):
                     await self.begun.woke.wait()
@@ -95,7 +95,7 @@ class ChunkedUpload:
                     if self._token is None or await self._goes_on(self._token, upload):
                         raise  # it is not the upload that is gone: the directory above is
                 else:
-                    await self._run(self._chunks.begun.forget, token)
+                    await self._chunks.begun.forget(self._run, token)
                     return state
         except (Stale, NameNotAllowed, TooLarge):
             if self._token is not None:
@@ -110,10 +110,10 @@ class ChunkedUpload:
         begun = self._chunks.begun
         earlier = begun.find(self._order)
         if earlier is not None and await self._goes_on(earlier.token, upload):
-            await self._run(begun.keep, earlier)
+            await begun.keep(self._run, earlier)
             return earlier.token
         token: str = await self._call("start_upload", upload)
-        await self._run(begun.keep, Begun.of(self._order, token))
+        await begun.keep(self._run, Begun.of(self._order, token))
         self._token, self._offset = token, 0
         self._transfer.goes_on_at(0)
         return token

@@ -180,7 +180,7 @@ class UploadsInChunks(Protocol):
         ...
 
     def abort_upload(self, token: str) -> Answer[None]:
-        """Remove what was sent. Absent is success."""
+        """Remove what was sent. Absent is success. What has its name by now, by end_upload, stays."""
         ...
 
     def restart_upload(self, token: str, upload: Upload) -> Answer[int | None]:

@@ -248,7 +248,7 @@ class Plug(Sight):
             if account is not None:
                 self._gate.join(self._accounts.get(self.driver.name, account))
             chunks = self._new_chunks(handlers)
-            await handlers.runner.run(self._begun.load)
+            await self._begun.load(handlers.runner.run)
             self._performer = Performer(
                 handlers, self._new_carrier(handlers), chunks, self._open_source, self.bandwidth.up, self._pace
             )
@@ -329,7 +329,7 @@ class Plug(Sight):
         try:
             done = await self._performer.one(order, transfer)
         except Exception as exc:  # noqa: BLE001  sorted out there; a bug is raised again
-            if transfer.moved:  # a large file on a line that often breaks comes nearer each time
+            if transfer.came_nearer:  # a large file on a line that often breaks comes nearer each time
                 job.failures = 0
             self._failed(job, exc)
         else:

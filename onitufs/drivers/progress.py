@@ -33,7 +33,7 @@ class Transfer:
     of: int
     now_s: Callable[[], float]
     bytes: int = 0
-    moved: bool = False  # whether the service confirmed some of it, before its end
+    came_nearer: bool = False  # whether the service confirmed some of it, but not yet all
     _mark: tuple[float, int] = (0.0, 0)
     _rate: float = 0.0
     _started: float = field(init=False)
@@ -51,7 +51,7 @@ class Transfer:
     def confirmed(self, offset: int) -> None:
         """The service has so much of it for certain."""
         self.bytes = offset
-        self.moved = True
+        self.came_nearer = offset < self.of
 
     @property
     def what(self) -> str:

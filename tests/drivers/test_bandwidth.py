@@ -114,7 +114,7 @@ async def test_small_files_do_not_wait_for_a_large_one(world):
     async with world.running(plug):
         await plug.connected()
         plug.submit(world.put(b"large", bytes(200 * RATE)))
-        while not (plug.transfers and plug.transfers[0].moved):
+        while not (plug.transfers and plug.transfers[0].came_nearer):
             await trio.sleep(0.1)
         began_s = trio.current_time()
         plug.submit(world.put(b"small", b"x"))

@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from onitufs.drivers.begun import KEPT_S
-from onitufs.model.errors import Stale
+from onitufs.model.errors import ServiceError, Stale
 from onitufs.model.orders import Done, Failed, Interest
 
 from .conftest import Bytes
@@ -337,6 +337,25 @@ async def test_a_line_that_breaks_in_each_chunk_gets_it_there(world):
         await world.done()
         assert trio.current_time() - began_s < 120
     assert len(world.calls("connect")) > 5
+    assert world.files() == {(b"f",): DATA}
+
+
+async def test_what_fails_at_its_end_is_not_sent_in_a_loop(world):
+    """Bytes that arrived wrong cost a whole upload each time: the backoff grows as with any other failure."""
+    plug = world.plug()
+
+    async def spoil(what, path):
+        if what == "end_upload":
+            world.service.uploads.clear()
+            raise ServiceError("what arrived is not what was sent")
+
+    world.service.hook = spoil
+    async with world.running(plug):
+        plug.submit(world.put(b"f", DATA))
+        await trio.sleep(3600)
+        assert len(world.calls("start_upload")) < 60
+        world.service.hook = None
+        await world.done()
     assert world.files() == {(b"f",): DATA}
 
 

@@ -73,8 +73,13 @@ def is_full(db: Connection, row: Row) -> bool:
 
 
 def held(db: Connection, token: str) -> int | None:
-    """How many bytes of an upload are there; None: it is not known."""
-    if db.execute("SELECT 1 FROM content WHERE id = ?", (int(token),)).fetchone() is None:
+    """How many bytes of an upload are there; None: it is not known, or has its name."""
+    upload = db.execute(
+        "SELECT 1 FROM content WHERE id = :content AND NOT EXISTS"
+        " (SELECT 1 FROM object WHERE content = :content UNION SELECT 1 FROM trash WHERE content = :content)",
+        {"content": int(token)},
+    )
+    if upload.fetchone() is None:
         return None
     last = db.execute(
         "SELECT at + length(data) FROM piece WHERE content = ? ORDER BY at DESC", (int(token),)

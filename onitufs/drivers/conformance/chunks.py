@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+import trio
+
 from onitufs.drivers.handlers import RemotePath, Upload
 from onitufs.model.copies import RemoteState
 from onitufs.model.errors import Conflict, Gone, Stale
 from onitufs.model.files import Kind
 from onitufs.model.source import Source
 
-from .placing import expect
+from .placing import cancelling, expect
 from .subject import MTIME_NS, Bytes, Entry, Subject, connected, upload
 
 SIZE = 1_000_000
@@ -123,6 +125,37 @@ async def aborted(s: Subject) -> None:
     await expect(Gone, s, "upload_chunk", token, Bytes(NEW), CHUNK * 2, CHUNK)
     await expect(Gone, s, "end_upload", token, wanted, Bytes(NEW))
     assert s.outside.names(()) == set()
+
+
+async def aborted_after_its_end(s: Subject) -> None:
+    """To abort an upload that has ended, as after a crash between, takes nothing away; to end it again is harmless."""
+    token, wanted = await _sent(s, (b"f",))
+    state = await s.call("end_upload", token, wanted, Bytes(NEW))
+    try:
+        again = await s.call("end_upload", token, wanted, Bytes(NEW))
+    except (Gone, Conflict):
+        pass
+    else:
+        assert again.rev == state.rev
+    await s.call("abort_upload", token)
+    assert s.outside.read((b"f",)) == NEW
+    assert (await s.call("stat", (b"f",))).state.rev == state.rev
+
+
+async def cancelled_in_a_chunk(s: Subject) -> None:
+    """A chunk is ended where the source is read, if at all; what was sent before is good, and the upload goes on."""
+    wanted = upload((b"f",), NEW)
+    token = await s.call("start_upload", wanted)
+    sent = await _send(s, token, Bytes(NEW), up_to=CHUNK)
+    with trio.CancelScope() as scope:
+        await s.call("upload_chunk", token, cancelling(s, NEW, scope), sent, len(NEW) - sent)
+    assert s.outside.names(()) == set()
+    offset = await s.call("restart_upload", token, wanted)
+    assert offset is not None
+    assert CHUNK <= offset <= len(NEW)
+    await _send(s, token, Bytes(NEW), offset)
+    await s.call("end_upload", token, wanted, Bytes(NEW))
+    assert s.outside.read((b"f",)) == NEW
 
 
 async def a_foreign_object_at_the_end(s: Subject) -> None:

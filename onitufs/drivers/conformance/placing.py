@@ -10,6 +10,7 @@ from onitufs.model.errors import Conflict, DriverError, Gone
 from onitufs.model.files import Kind
 from onitufs.model.ids import EntryName, FileId, GenerationId
 from onitufs.model.orders import Put
+from onitufs.model.source import Source
 
 from .subject import MTIME_NS, Bytes, Subject, upload
 
@@ -105,27 +106,29 @@ async def missing_directory_is_gone(s: Subject) -> None:
     assert s.outside.names(()) == {b"file"}
 
 
+def cancelling(s: Subject, data: bytes, scope: trio.CancelScope) -> Source:
+    """A source as the Plug gives it, that cancels the work once half of it was read."""
+
+    def cancel() -> None:
+        if trio.lowlevel.in_trio_run():
+            scope.cancel()
+        else:
+            trio.from_thread.run_sync(scope.cancel)
+
+    order = Put(
+        entry=EntryName("conformance"), file=FileId(99), kind=Kind.FILE, place=Place(FileId(1), b"f"),
+        generation=GenerationId(1), size=len(data), mtime_ns=0, mode=0o644,
+    )  # fmt: skip
+    return Metered(Bytes(data, cancel), Transfer(order, len(data), trio.current_time), s.handlers.runner)
+
+
 async def cancelled_half_way(s: Subject) -> None:
     """A cancelled upload leaves what was there, and nothing beside it."""
     old = b"old" * 1000
     new = b"new" * 500_000
     state = await s.put((b"f",), old)
-    place = Place(FileId(1), b"f")
-    order = Put(
-        entry=EntryName("conformance"), file=FileId(99), kind=Kind.FILE, place=place, generation=GenerationId(1),
-        size=len(new), mtime_ns=0, mode=0o644,
-    )  # fmt: skip
     with trio.CancelScope() as scope:
-
-        def cancel() -> None:
-            if trio.lowlevel.in_trio_run():
-                scope.cancel()
-            else:
-                trio.from_thread.run_sync(scope.cancel)
-
-        transfer = Transfer(order, len(new), trio.current_time)
-        source = Metered(Bytes(new, cancel), transfer, s.handlers.runner)
-        await s.call("upload_file", upload((b"f",), new, state.rev), source)
+        await s.call("upload_file", upload((b"f",), new, state.rev), cancelling(s, new, scope))
     assert scope.cancelled_caught, "the upload went on after it was cancelled"
     assert s.outside.read((b"f",)) == old
     assert s.outside.names(()) == {b"f"}

@@ -90,6 +90,12 @@ class DriverConformance:
     def test_chunks_aborted(self, tmp_path: Path) -> None:
         self._check_chunks(chunks.aborted, tmp_path)
 
+    def test_chunks_cancelled(self, tmp_path: Path) -> None:
+        self._check_chunks(chunks.cancelled_in_a_chunk, tmp_path)
+
+    def test_chunks_ended_and_aborted(self, tmp_path: Path) -> None:
+        self._check_chunks(chunks.aborted_after_its_end, tmp_path)
+
     def test_chunks_and_a_foreign_object_at_the_end(self, tmp_path: Path) -> None:
         self._check_chunks(chunks.a_foreign_object_at_the_end, tmp_path)
 

@@ -234,10 +234,11 @@ class Entries:
             raise NotPossible(f"entry {name}: nothing is asked about it; `onitufs entry resume {name}` is enough")
         intake = self._running[name].intake
         if asked is None and answers:
-            self._catalog.commit({keys.meta(f"entry:{name}"): None})
+            self._catalog.commit({keys.meta(f"entry:{name}"): None, keys.meta(f"cursor:{name}"): None})
             plug.accept_place()
             log.warning("another place is the entry from now on", extra={"entry": name})
             if intake is not None:
+                intake.forget_cursor()
                 intake.settle(accept=accept, restore=restore)
         elif asked is not None:
             self._catalog.commit({keys.meta(f"question:{name}"): None})

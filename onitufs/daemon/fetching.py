@@ -22,7 +22,8 @@ from onitufs.volume import Volume
 
 from .attempts import Attempt, is_any_of
 from .holders import Holders, Wanted, wanted_of
-from .reading_ahead import MOST_AHEAD, PIECE_S, Streams, ahead_of, piece_of
+from .reading_ahead import MOST_AHEAD, PIECE_S, Streams, ahead_of, around, piece_of
+from .speeds import Speed
 from .under_way import Under, telling
 from .verifying import Verifier
 
@@ -54,12 +55,12 @@ class _Piece(Under):
 
 @dataclass(slots=True, eq=False)
 class _Fetch:
-    """A file of which some blocks are wanted. `bytes_per_s`: what is expected of who gives them."""
+    """A file of which some blocks are wanted. `speed`: what is expected of who gives them."""
 
     number: InodeNumber
     wanted: Wanted
     partial: Partial
-    bytes_per_s: float
+    speed: Speed
     under: "dict[int, _Piece]" = field(default_factory=dict)  # by block
     streams: Streams = field(default_factory=Streams)
     end: Under = field(default_factory=Under)  # done: given to the volume, or abandoned
@@ -169,24 +170,25 @@ class Fetcher:
         if not inode.absent:
             return None
         wanted = wanted_of(inode)
-        expected = self.holders.expected(wanted)
+        speed = self.holders.expected(wanted)
         content, fd = self._volume.begin_fetch()
-        fetch = _Fetch(number, wanted, Partial(content, fd, inode.size), expected.bytes_per_s)
+        fetch = _Fetch(number, wanted, Partial(content, fd, inode.size), speed)
         self._fetches[number] = fetch
         return fetch
 
     async def _ensure(self, fetch: _Fetch, offset: int, length: int) -> None:
         partial = fetch.partial
         stream = fetch.streams.reads(offset, length)
-        ahead = ahead_of(stream, fetch.bytes_per_s)
-        most = piece_of(ahead, fetch.bytes_per_s)
+        ahead = ahead_of(stream, fetch.speed)
+        most = piece_of(ahead, fetch.speed)
         blocks = partial.blocks(offset, length)
         self._demand(fetch, blocks, most)
         if ahead:
             after = partial.blocks(offset + length, ahead)
             after = range(max(blocks.stop, after.start, stream.reached), after.stop)
-            for piece in partial.missing(after, fetch.under, most):
-                if len(piece) == most or after.stop * BLOCK_BYTES >= partial.size:  # else it is worth no call yet
+            at_end = after.stop * BLOCK_BYTES >= partial.size
+            for piece in partial.missing(after, fetch.under, most) if at_end or len(after) >= most else ():
+                if at_end or len(piece) == most:  # else it is worth no call yet
                     self._begin(fetch, piece, ahead=True)
                     stream.reached = piece.stop
         fetch.used_s = trio.current_time()
@@ -214,8 +216,13 @@ class Fetcher:
             await under.wait()
 
     def _demand(self, fetch: _Fetch, blocks: range, most: int) -> None:
-        for piece in fetch.partial.missing(blocks, fetch.under, most):
-            self._begin(fetch, piece)
+        if not blocks:
+            return
+        grain, last = around(fetch.speed), fetch.partial.blocks(0, fetch.partial.size).stop
+        near = range(blocks.start // grain * grain, min(-(-blocks.stop // grain) * grain, last))
+        for piece in fetch.partial.missing(near, fetch.under, most):
+            if piece.start < blocks.stop and piece.stop > blocks.start:
+                self._begin(fetch, piece)
 
     def _begin(self, fetch: _Fetch, blocks: range, *, ahead: bool = False) -> None:
         under = _Piece(ahead)
@@ -238,7 +245,8 @@ class Fetcher:
             if not fetch.end.done.is_set():
                 fetch.partial.put(blocks, data)
                 self._volume.space.take(length, late=True)
-                fetch.bytes_per_s = self.holders.expected(fetch.wanted).bytes_per_s
+                if not fetch.partial.whole:
+                    fetch.speed = self.holders.expected(fetch.wanted)
         for block in blocks:
             del fetch.under[block]
         under.done.set()
@@ -311,8 +319,9 @@ class Fetcher:
         fetch = self._fetches.get(inode.number)
         if fetch is not None and not (fetch.partial.empty and not fetch.under):
             return False
-        in_a_piece = self.holders.expected(wanted_of(inode)).bytes_per_s * PIECE_S
-        return inode.size > max(BLOCK_BYTES, min(ONE_CALL_BYTES, in_a_piece))
+        if inode.size <= BLOCK_BYTES or inode.size > ONE_CALL_BYTES:
+            return inode.size > BLOCK_BYTES
+        return inode.size > self.holders.expected(wanted_of(inode)).bytes_per_s * PIECE_S
 
     async def _by_blocks(self, number: InodeNumber) -> None:
         fetch = self._fetch(number)
@@ -322,7 +331,7 @@ class Fetcher:
         fetch.users += 1
         try:
             while not partial.whole:
-                most = piece_of(MOST_AHEAD, fetch.bytes_per_s)
+                most = piece_of(MOST_AHEAD, fetch.speed)
                 for piece in partial.missing(partial.blocks(0, partial.size), fetch.under, most):
                     self._begin(fetch, piece)
                     if len(set(fetch.under.values())) >= WHOLE_READS:

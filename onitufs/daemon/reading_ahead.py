@@ -9,13 +9,20 @@ from dataclasses import dataclass
 
 from onitufs.content.partial import BLOCK_BYTES
 
+from .speeds import LARGE_BYTES, Speed
+
 MOST_AHEAD = 32 << 20  # bytes
 LEAST_AHEAD = 2 * BLOCK_BYTES
 MOST_PIECE = 4 << 20
+USUAL_PIECE = 1 << 20
+MOST_AROUND = 1 << 20
+LITTLE_S = 0.002  # waiting so much longer is not noticed
 AHEAD_S = 2.0  # no more than comes in this time is fetched ahead
 PIECE_S = 1.0  # and in one call
 AT_ONCE = 6  # so many calls share what is fetched ahead
-GROWTH = 4  # so many times what was read on is fetched ahead
+GROWTH = 4
+"""So many times what was read on is fetched ahead, and what seems to fill a line: it may be only what we asked for."""
+FIRST_BYTES = LARGE_BYTES  # of an entry of which nothing was measured
 NEAR = 2 * BLOCK_BYTES  # who skips no more than that still reads on
 _MOST_STREAMS = 8
 
@@ -49,15 +56,28 @@ class Streams:
         return stream
 
 
-def ahead_of(stream: Stream, bytes_per_s: float) -> int:
-    """How many bytes after those read now are worth having under way, from an entry that gives so many."""
+def ahead_of(stream: Stream, speed: Speed) -> int:
+    """How many bytes after those read now are worth having under way, from an entry that is so fast."""
     if not stream.run:
         return 0
-    return int(min(GROWTH * stream.run, MOST_AHEAD, max(LEAST_AHEAD, AHEAD_S * bytes_per_s)))
+    return int(min(GROWTH * stream.run, MOST_AHEAD, max(LEAST_AHEAD, AHEAD_S * speed.bytes_per_s)))
 
 
-def piece_of(ahead: int, bytes_per_s: float) -> int:
-    """How many blocks to ask for in one call when so many bytes are fetched ahead; 0 bytes: all at once."""
-    most = min(MOST_PIECE, PIECE_S * bytes_per_s)
-    wanted = min(most, ahead / AT_ONCE) if ahead else most
-    return max(1, int(wanted) // BLOCK_BYTES)
+def around(speed: Speed) -> int:
+    """How many blocks to ask for, of which one is wanted: so many that the call takes little longer for it."""
+    if not speed.known:
+        return FIRST_BYTES // BLOCK_BYTES
+    spare_s = max(LITTLE_S, speed.latency_s / 2)
+    return max(1, int(min(MOST_AROUND, spare_s * speed.bytes_per_s)) // BLOCK_BYTES)
+
+
+def piece_of(ahead: int, speed: Speed) -> int:
+    """How many blocks to ask for in one call when so many bytes are fetched ahead; 0 bytes: all at once.
+
+    No more than it takes to keep the line busy: what is small stays in the processor's caches on its way.
+    """
+    most = min(MOST_PIECE, PIECE_S * speed.bytes_per_s)
+    if ahead:
+        on_the_way = speed.latency_s * speed.bytes_per_s
+        most = min(most, ahead / AT_ONCE, max(USUAL_PIECE, GROWTH * on_the_way / AT_ONCE))
+    return max(1, int(most) // BLOCK_BYTES, around(speed))

@@ -15,10 +15,11 @@ LARGE_BYTES = 128 << 10  # a call for less tells about latency, one for more abo
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """What is expected of an entry."""
+    """What is expected of an entry. `known`: not only said."""
 
     latency_s: float
     bytes_per_s: float
+    known: bool = True
 
     def takes_s(self, length: int) -> float:
         """How long a call for so many bytes takes."""
@@ -27,7 +28,7 @@ class Speed:
 
 def said(velocity: float) -> Speed:
     """What a velocity stands for. 1: 0.1 ms, 1 GB/s (a local disk); 0.5: 10 ms, 10 MB/s; 0: 1 s, 100 kB/s."""
-    return Speed(latency_s=10 ** (-4 * velocity), bytes_per_s=10 ** (5 + 4 * velocity))
+    return Speed(latency_s=10 ** (-4 * velocity), bytes_per_s=10 ** (5 + 4 * velocity), known=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,8 @@ class Measured:
     rate: Average = Average()
 
     def speed(self, said: Speed, now_s: float) -> Speed:
-        return Speed(self.latency.towards(said.latency_s, now_s), self.rate.towards(said.bytes_per_s, now_s))
+        latency_s, rate = self.latency.towards(said.latency_s, now_s), self.rate.towards(said.bytes_per_s, now_s)
+        return Speed(latency_s, rate, known=self.rate.weight_at(now_s) > SAID)
 
     def and_(self, length: int, took_s: float, alone_s: float, now_s: float) -> "Measured":
         """With one more call, for `length` bytes. `alone_s`: how long it would have taken with the line to itself."""

@@ -1,10 +1,23 @@
 """How fast entries are: what is said of them, then what is measured. All of it pure."""
 
+from dataclasses import replace
+
 import pytest
 
 from onitufs.content.partial import BLOCK_BYTES
-from onitufs.daemon.reading_ahead import LEAST_AHEAD, MOST_AHEAD, MOST_PIECE, NEAR, Streams, ahead_of, piece_of
-from onitufs.daemon.speeds import HALF_LIFE_S, Line, Measured, Speed, said
+from onitufs.daemon.reading_ahead import (
+    AT_ONCE,
+    LEAST_AHEAD,
+    LITTLE_S,
+    MOST_AHEAD,
+    MOST_PIECE,
+    NEAR,
+    Streams,
+    ahead_of,
+    around,
+    piece_of,
+)
+from onitufs.daemon.speeds import HALF_LIFE_S, LARGE_BYTES, Line, Measured, Speed, said
 
 MIB = 1 << 20
 FAST, SLOW = said(1), said(0)
@@ -81,14 +94,14 @@ def test_calls_at_one_time_share_the_line() -> None:
 def test_who_reads_on_is_read_ahead_of_ever_further_up_to_what_the_entry_gives_in_two_seconds() -> None:
     streams, offset, windows = Streams(), 0, []
     for _ in range(400):
-        windows.append(ahead_of(streams.reads(offset, 1 << 17), 1e9))
+        windows.append(ahead_of(streams.reads(offset, 1 << 17), FAST))
         offset += 1 << 17
     assert windows[0] == 0
     assert windows == sorted(windows)
     assert windows[-1] == MOST_AHEAD
     stream = streams.reads(offset, 1)
-    assert ahead_of(stream, 4e6) == 8e6
-    assert ahead_of(stream, 1e3) == LEAST_AHEAD
+    assert ahead_of(stream, Speed(0.01, 4e6)) == 8e6
+    assert ahead_of(stream, Speed(0.01, 1e3)) == LEAST_AHEAD
 
 
 def test_who_skips_a_little_reads_on_and_who_jumps_does_not() -> None:
@@ -107,8 +120,34 @@ def test_several_read_on_in_one_file() -> None:
 
 
 @pytest.mark.parametrize("bytes_per_s", [1.0, 1e4, 1e6, 1e9])
+@pytest.mark.parametrize("latency_s", [1e-5, 0.01, 1.0])
 @pytest.mark.parametrize("ahead", [0, LEAST_AHEAD, MIB, MOST_AHEAD])
-def test_no_call_asks_for_more_than_comes_in_a_second_or_for_less_than_a_block(ahead: int, bytes_per_s: float) -> None:
-    asked = piece_of(ahead, bytes_per_s) * BLOCK_BYTES
-    assert BLOCK_BYTES <= asked <= MOST_PIECE
-    assert asked <= max(bytes_per_s, BLOCK_BYTES)
+def test_no_call_asks_for_more_than_comes_in_a_second_or_for_less_than_a_block(
+    ahead: int, latency_s: float, bytes_per_s: float
+) -> None:
+    speed = Speed(latency_s, bytes_per_s)
+    for blocks in (piece_of(ahead, speed), around(speed)):
+        asked = blocks * BLOCK_BYTES
+        assert BLOCK_BYTES <= asked <= MOST_PIECE
+        assert asked <= max(bytes_per_s, BLOCK_BYTES)
+
+
+def test_around_what_is_wanted_as_much_is_fetched_as_costs_little() -> None:
+    assert around(Speed(latency_s=0.001, bytes_per_s=1e9)) * BLOCK_BYTES > MIB / 3
+    assert around(Speed(latency_s=0.05, bytes_per_s=1e5)) == 1
+    for speed in (replace(said(velocity / 10), known=True) for velocity in range(11)):
+        assert speed.takes_s(around(speed) * BLOCK_BYTES) < 1.6 * speed.takes_s(BLOCK_BYTES) + LITTLE_S
+
+
+def test_of_whom_nothing_is_known_little_is_asked_at_first_and_enough_to_know() -> None:
+    for velocity in (0, 0.5, 1):
+        assert around(said(velocity)) * BLOCK_BYTES == LARGE_BYTES
+    known = Measured().and_(LARGE_BYTES, 1.0, 1.0, 0.0)
+    assert known.speed(FAST, 0.0).known
+    assert not known.speed(FAST, 10 * HALF_LIFE_S).known
+
+
+def test_pieces_are_as_large_as_it_takes_to_keep_the_line_busy() -> None:
+    assert piece_of(MOST_AHEAD, Speed(0.0002, 1e9)) * BLOCK_BYTES == MIB  # near: small ones do
+    for speed in (Speed(0.2, 12.5e6), Speed(0.02, 125e6), Speed(0.2, 60e6)):
+        assert AT_ONCE * piece_of(MOST_AHEAD, speed) * BLOCK_BYTES >= speed.latency_s * speed.bytes_per_s

@@ -71,7 +71,7 @@ class Condition:
         self._trouble = Reconnect() if only_file else exc
         self._trouble_until = trio.current_time() + self._backoff.delay_s(self._supervisor.failures + 1)
         if not only_file:
-            self._health.become("degraded", *said(exc))
+            self._health.become("auth-needed" if isinstance(exc, AuthNeeded) else "degraded", *said(exc))
         self._woke()
 
     def broken(self, exc: Exception) -> None:
@@ -113,6 +113,8 @@ class Condition:
         if self._trouble is not None:
             if not anything_runs:
                 raise self._trouble
+            if isinstance(self._trouble, AuthNeeded):
+                return float("inf")  # what runs may still end; trying more might lock the account
             if now < self._trouble_until:
                 return self._trouble_until
             self._trouble = None  # what runs still runs: the service may be back

@@ -138,6 +138,38 @@ async def test_an_entry_that_cannot_say_what_is_free_is_well(world):
         assert plug.health.state == "up"
 
 
+async def test_credentials_that_fail_are_not_tried_on_while_something_runs(world):
+    """Other work may still end; nothing new is begun, as too many failures would lock the account."""
+    plug = world.plug()
+    slow_is_through = trio.Event()
+
+    async def hook(what, path):
+        if what == "piece" and path == (b"slow",):
+            await slow_is_through.wait()
+        if what == "upload_file" and path != (b"slow",):
+            raise AuthNeeded("the key was withdrawn; run: onitufs auth login disk")
+
+    world.service.hook = hook
+    async with world.running(plug):
+        plug.submit(world.put(b"slow", b"x" * 1_000_000))
+        await trio.testing.wait_all_tasks_blocked()
+        plug.submit(world.put(b"f", b"x"))
+        await until(lambda: plug.health.state == "auth-needed")
+        plug.submit(world.put(b"g", b"x"))
+        await trio.sleep(3600)
+        assert len(world.calls("upload_file")) == 2
+        slow_is_through.set()
+        await world.done()
+        await trio.sleep(3600)
+        assert len(world.calls("upload_file")) == 2
+        assert plug.health.state == "auth-needed"
+        assert plug.health.remedy == "run: onitufs auth login disk"
+        world.service.hook = None
+        plug.resume()
+        await world.done(2)
+        assert plug.health.state == "up"
+
+
 async def test_full_holds_up_what_needs_space_and_nothing_else(world):
     plug = world.plug()
     async with world.running(plug):

@@ -9,13 +9,12 @@ from onitufs.model.copies import RemoteState
 from onitufs.model.errors import DriverError, Gone, NameNotAllowed, ServiceError, Stale, TooLarge
 from onitufs.model.ids import EntryName, FileId
 from onitufs.model.orders import Put
-from onitufs.model.source import Source
 
 from .bandwidth import Bucket
 from .begun import Begun, BegunUploads
 from .calling import Handlers
 from .handlers import Upload
-from .progress import Pace, Transfer
+from .progress import Metered, Pace, Transfer
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +72,7 @@ class Chunks:
 class ChunkedUpload:
     """The upload of one order. `send` may be called again after Conflict and Gone: nothing is sent twice."""
 
-    def __init__(self, chunks: Chunks, order: Put, source: Source, transfer: Transfer) -> None:
+    def __init__(self, chunks: Chunks, order: Put, source: Metered, transfer: Transfer) -> None:
         self._chunks = chunks
         self._call = chunks.handlers.call
         self._run = chunks.handlers.runner.run
@@ -85,12 +84,13 @@ class ChunkedUpload:
 
     async def send(self, upload: Upload) -> RemoteState:
         """As the handler upload_file. Also raises ServiceError for a service that keeps forgetting what was sent."""
+        whole = self._source.looked_at()
         try:
             for _ in range(_TIMES):
                 try:
                     token = await self._begin(upload)
                     await self._send_rest(token)
-                    state: RemoteState = await self._call("end_upload", token, upload, self._source)
+                    state: RemoteState = await self._call("end_upload", token, upload, whole)
                 except Gone:
                     if self._token is None or await self._goes_on(self._token, upload):
                         raise  # it is not the upload that is gone: the directory above is

@@ -173,9 +173,9 @@ class UploadsInChunks(Protocol):
         """Give the whole file its name, in one step. As upload_file as to base, Conflict, Gone and trash.
 
         Path and base of `upload` may be others than start_upload had. After Conflict, or Gone for want of the directory
-        above, the token is still good, and this is called again. Verifies what it can: if what arrived is not what was
-        sent, ServiceError, and the token is good for nothing. Repeated after it was done: the state of what is there,
-        if the service can tell; else Gone.
+        above, the token is still good, and this is called again. Verifies what it can, and may read the source again
+        for that: if what arrived is not what was sent, ServiceError, and the token is good for nothing. Repeated after
+        it was done: the state of what is there, if the service can tell; else Gone.
         """
         ...
 

@@ -100,14 +100,14 @@ class Performer:
         try:
             if self._chunks.take(order):
                 upload = ChunkedUpload(self._chunks, order, source, transfer)
-                return await self._carrier.put_large_file(order, path, source, upload.send)
+                return await self._carrier.put_large_file(order, path, source.looked_at(), upload.send)
 
             async def send(upload: Upload) -> RemoteState:
                 await self._up.turn()
                 state: RemoteState = await self._handlers.call("upload_file", upload, source)
                 return state
 
-            return await self._carrier.put_file(order, path, source, send)
+            return await self._carrier.put_file(order, path, source.looked_at(), send)
         finally:
             source.close()
 

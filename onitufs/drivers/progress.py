@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, assert_never
 
 from onitufs.model.errors import Stale
@@ -168,6 +168,10 @@ class Metered:
         digest = self._source.copy_into(fd, count)
         self._transfer.bytes = self.size
         return digest
+
+    def looked_at(self) -> "Metered":
+        """The same bytes, not to be sent but to be compared: neither counted nor limited."""
+        return Metered(self._source, replace(self._transfer), self._runner)
 
     def close(self) -> None:
         self._source.close()

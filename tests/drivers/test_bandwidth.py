@@ -152,6 +152,21 @@ async def test_what_is_read_keeps_to_it(world):
         assert least_s(2_000_000) <= trio.current_time() - began_s <= 21
 
 
+async def test_what_is_only_compared_costs_nothing(world):
+    """The file is there already, and its answer was lost: to find that out, ours is read and not sent."""
+    plug = world.plug(bandwidth=Bandwidth(up=RATE))
+    async with world.running(plug):
+        await plug.connected()
+        world.service.put((b"f",), bytes(50 * RATE))
+        began_s = trio.current_time()
+        plug.submit(world.put(b"f", bytes(50 * RATE)))
+        await world.done()
+        plug.submit(world.put(b"g", bytes(1000)))
+        await world.done()
+        assert trio.current_time() - began_s < 5
+    assert world.calls("upload_chunk") == []
+
+
 async def test_one_direction_does_not_hold_up_the_other(world):
     plug = world.plug(bandwidth=Bandwidth(up=1000))
     node = world.service.put((b"f",), bytes(1_000_000))

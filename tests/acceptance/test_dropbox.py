@@ -310,3 +310,25 @@ def test_nothing_that_others_do_is_missed_however_often_the_daemon_is_killed(box
         stop.set()
         thread.join()
     until("both sides are the same", lambda: box.here() == box.there(), 60)
+
+
+@pytest.mark.parametrize("placed_before", [True, False], ids=["replaced", "new"])
+def test_killed_after_dropbox_took_a_file_and_before_that_was_written_down(box: Box, placed_before: bool) -> None:
+    """What is saved then is nobody's edit but ours: no conflict, and nothing is left over."""
+    if placed_before:
+        (box.mnt / "f").write_bytes(b"first")
+        box.onitu.wait()
+    box.control.fault("files/upload", hold_answer="done")
+    (box.mnt / "f").write_bytes(b"second")
+    box.control.wait_at_gate("done")
+    box.onitu.kill()
+    box.control.release("done")
+    box.control.settings(offline=True)
+    box.onitu.mount()
+    (box.mnt / "f").write_bytes(b"third, and longer")
+    os.rename(box.mnt / "f", box.mnt / "g")
+    box.control.settings(offline=False)
+    box.onitu.ok("entry", "resume", "box", "--mount", box.mnt)
+    box.onitu.wait()
+    until("it is there, and nothing else", lambda: box.there() == {"g": b"third, and longer"})
+    assert box.here() == {"g": b"third, and longer"}

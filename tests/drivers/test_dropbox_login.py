@@ -1,5 +1,6 @@
 """Logging in to Dropbox: from the question to a token that works, on a machine without a browser."""
 
+import json
 import stat
 import subprocess
 import sys
@@ -58,6 +59,10 @@ def test_a_code_given_to_another_process_is_enough(
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     code = dropbox_emulator.control.authorize(url)
     assert page(new(logins, options, tmp_path)) == url  # whoever looks again sees the page whose code is good
+    begun = json.loads(kept.read_text())
+    kept.write_text(json.dumps(begun | {"began": begun["began"] - 601}))
+    assert page(new(logins, options, tmp_path)) != url  # whose code would be too old by now
+    kept.write_text(json.dumps(begun))
     done = new(logins, options, tmp_path).finish(code)
     assert done.startswith("logged in as Ada Example (user")
     assert not kept.exists()

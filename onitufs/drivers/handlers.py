@@ -207,7 +207,8 @@ class KnowsSpace(Protocol):
     """Optional: how much still fits on the service is shown to the user."""
 
     def free_space(self) -> Answer[tuple[int, int | None]]:
-        """Bytes free, and bytes in all (None where the service does not say). Asked now and then."""
+        """Bytes free, and bytes in all (None where the service does not say). Asked now and then. Raises ServiceError
+        where it says nothing."""
         ...
 
 

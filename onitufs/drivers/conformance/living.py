@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from onitufs.model.errors import NeedsPerson
+from onitufs.model.errors import NeedsPerson, ServiceError
 
-from .subject import Entry, connected, new_driver
+from .subject import Entry, Subject, connected, new_driver
 
 
 async def known_again(entry: Entry, work_dir: Path) -> None:
@@ -51,3 +51,16 @@ async def closed_twice(entry: Entry, work_dir: Path) -> None:
     async with connected(entry, work_dir) as subject:
         await subject.call("close")
         await subject.call("close")
+
+
+async def says_what_is_free(s: Subject) -> None:
+    """Bytes, if it can say; never less than none, nor more than all."""
+    if not s.handlers.has("free_space"):
+        return
+    try:
+        free, total = await s.call("free_space")
+    except ServiceError:
+        return
+    assert isinstance(free, int)
+    assert free >= 0
+    assert total is None or free <= total

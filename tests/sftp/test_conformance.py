@@ -50,7 +50,14 @@ class TestChrooted(OverSftp):
 
 
 class TestBare(OverSftp):
-    """A server with nothing but the protocol of 2001: no name is replaced in one step there, nor synced."""
+    """A server with nothing but the protocol of 2001: no name is replaced in one step there, nor synced.
+
+    What has nothing to do with that is seen above.
+    """
+
+    test_a_broken_list_is_an_error = test_awkward_names = test_closed_twice = test_deep_paths = test_known_again = None
+    test_ids_outlive_renames = test_lists_awkward_names = test_probe_changes_nothing = test_too_long_a_name = None
+    test_tells_of_directories = test_tells_of_files = test_tells_what_was_missed = None
 
     @pytest.fixture(autouse=True)
     def _server(self, bare_sshd: Sshd) -> None:

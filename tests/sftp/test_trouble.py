@@ -17,6 +17,7 @@ from onitufs.drivers.sftp.chunks import CHUNK_BYTES
 from onitufs.drivers.sftp.pool import Lane
 from onitufs.model.errors import Conflict, DriverError, Gone, NameNotAllowed, QuotaFull, ServiceError
 from onitufs.model.files import Kind
+from tests.acceptance.harness import until
 
 from .driving import driving, new_entry
 from .fixtures import NewSshd
@@ -150,6 +151,47 @@ def test_a_full_disk(sshd: Sshd, tmp_path: Path) -> None:
 
     with tmpfs(root, "4m"):
         run(test)
+
+
+def test_a_write_in_the_middle_that_failed(sshd: Sshd, tmp_path: Path) -> None:
+    """Those after it were done, as there was space again: the file has its size, and a hole."""
+    entry, root = new_entry(sshd, tmp_path)
+    content = os.urandom(1 << 20) * 7  # half of it is sent before the first answer is looked at
+
+    async def test() -> None:
+        async with connected(entry, tmp_path / "work") as s:
+            (root / "filler").write_bytes(bytes(38 << 20))
+
+            def make_space() -> None:
+                until("the disk is full", lambda: os.statvfs(root).f_bavail == 0)
+                (root / "filler").unlink()
+
+            source = Bytes(content, make_space)
+            with pytest.raises(DriverError):
+                await s.call("upload_file", upload((b"f",), content), source)
+            assert os.listdir(root) == [".onitufs"]
+
+    with tmpfs(root, "40m"):
+        run(test)
+
+
+def test_what_was_not_synced_is_sent_again(sshd: Sshd, tmp_path: Path) -> None:
+    """Bytes of an upload that broke off are on the server, and may be lost with it."""
+
+    async def test() -> None:
+        async with driving(sshd, tmp_path) as (s, root):
+            content = os.urandom(3 << 20)
+            wanted = upload((b"f",), content)
+            token = await s.call("start_upload", wanted)
+            assert await s.call("upload_chunk", token, Bytes(content), 0, 1 << 20) == 1 << 20
+            with open(root / ".onitufs" / "tmp" / token, "ab") as temp:
+                temp.write(bytes(1 << 20))
+            assert await s.call("restart_upload", token, wanted) == 1 << 20
+            assert await s.call("upload_chunk", token, Bytes(content), 1 << 20, 2 << 20) == 3 << 20
+            await s.call("end_upload", token, wanted, Bytes(content))
+            assert (root / "f").read_bytes() == content
+
+    run(test)
 
 
 def test_a_file_system_below_the_root_is_refused(sshd: Sshd, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ class Sftp:
             remote.identity = found or str(uuid.uuid4())
             if found is None:
                 remote.make_mark(wire, remote.identity)
-            remote.ahead_s = sweep_up(remote, wire, self._gear.now_s())
+            remote.ahead_s = sweep_up(remote, wire, time.time())
         self._trash = Trash(remote, self._options.trash_days, self._gear.now_s)
         self._placer = Placer(remote, self._trash)
         self._batcher = Batcher(remote, self._placer)

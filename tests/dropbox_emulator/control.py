@@ -175,10 +175,12 @@ class Commands:
     # -- another program on the account -------------------------------------------------------------------------------
 
     def write(self, path: str, data: str, account: str | None = None) -> dict[str, Any]:
-        """Put a file there, over whatever file is there."""
+        """Put a file there, over whatever file is there: `replaced` is the content_hash of that, or None."""
         it = self._account(account)
         content = self._service.contents.add(base64.b64decode(data))
-        return self._done(it.writer.put_file(path, content, mode=files.WriteMode.overwrite))
+        there = it.writer.spot(path).there
+        replaced = there.content.hash if there is not None and there.content is not None else None
+        return self._done(it.writer.put_file(path, content, mode=files.WriteMode.overwrite)) | {"replaced": replaced}
 
     def mkdir(self, path: str, account: str | None = None) -> dict[str, Any]:
         return self._done(self._account(account).writer.make_folder(path))
@@ -189,9 +191,13 @@ class Commands:
     def copy(self, from_path: str, to_path: str, account: str | None = None) -> dict[str, Any]:
         return self._done(self._account(account).writer.relocate(from_path, to_path, copy=True))
 
-    def delete(self, path: str, account: str | None = None) -> None:
-        self._account(account).writer.delete(path)
+    def delete(self, path: str, account: str | None = None) -> Sequence[str]:
+        """The content_hash of each file that went with it."""
+        it = self._account(account)
+        gone = [node.content.hash for node in it.tree.find(path).walk() if node.content is not None]
+        it.writer.delete(path)
         self._service.bell.ring()
+        return gone
 
     def read(self, path: str, account: str | None = None) -> str:
         node = self._account(account).tree.find(path)

@@ -66,8 +66,8 @@ class Control:
     def copy(self, from_path: str, to_path: str, account: str | None = None) -> dict[str, Any]:
         return self.do("copy", from_path=from_path, to_path=to_path, account=account)
 
-    def delete(self, path: str, account: str | None = None) -> None:
-        self.do("delete", path=path, account=account)
+    def delete(self, path: str, account: str | None = None) -> Sequence[str]:
+        return self.do("delete", path=path, account=account)
 
     def read(self, path: str, account: str | None = None) -> bytes:
         return base64.b64decode(self.do("read", path=path, account=account))

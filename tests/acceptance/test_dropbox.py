@@ -245,6 +245,41 @@ def test_a_pause_that_dropbox_asks_for_is_kept(box: Box) -> None:
     assert not [each for each in calls if refused["at"] < each["at"] < until_s and "longpoll" not in each["route"]]
 
 
+def test_a_pause_holds_for_every_entry_of_the_account(new_onitu: Maker, dropbox_emulator: DropboxEmulator) -> None:
+    box = Box(new_onitu(entries=()), dropbox_emulator)
+    entries = box.onitu.extra["entries"]
+    entries["other"] = {**entries["box"], "options": {**entries["box"]["options"], "root": "/Other"}}
+    box.onitu.rules = [
+        {"match": {"path": "/"}, "sync": ["box"]},
+        {"match": {"path": "/other/"}, "ban": ["box"], "sync": ["other"]},
+    ]
+    box.onitu.write_setup()
+    box.onitu.mount()
+    (box.mnt / "other").mkdir()
+    (box.mnt / "one").write_bytes(b"1")
+    (box.mnt / "other/one").write_bytes(b"1")
+    box.onitu.wait()
+    before = len(box.control.journal())
+    box.control.fault("files/upload*", status=429, headers={"Retry-After": "7"})
+    (box.mnt / "two").write_bytes(b"2")
+    limited = "rate limited by the service until "
+    until(
+        "both entries say so",
+        lambda: all(entry["message"].startswith(limited) for entry in box.onitu.status()["entries"]),
+    )
+    (box.mnt / "other/two").write_bytes(b"2")
+    box.onitu.wait()
+    assert box.control.read("/Other/other/two") == b"2"
+    calls = box.control.journal(since=before)
+    refused = next(each for each in calls if each["status"] == 429)
+    assert not [
+        each
+        for each in calls
+        if refused["at"] + 0.5 < each["at"] < refused["at"] + 7 and "longpoll" not in each["route"]
+    ]
+    assert [entry["health"] for entry in box.onitu.status()["entries"]] == ["up", "up"]
+
+
 def test_a_large_upload_goes_on_after_a_kill(box: Box) -> None:
     data = random.Random(5).randbytes(50 * MIB)
     box.control.fault("files/upload_session/append_v2", skip=1, hold="the second chunk")

@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,12 @@ import trio
 
 from onitufs.drivers.conformance.placing import expect
 from onitufs.drivers.conformance.subject import Bytes, connected, upload
+from onitufs.drivers.handlers import RemotePath
 from onitufs.drivers.sftp import connecting, pool, wire
 from onitufs.drivers.sftp.chunks import CHUNK_BYTES
 from onitufs.drivers.sftp.pool import Lane
+from onitufs.drivers.sftp.trash import Trash
+from onitufs.drivers.sftp.wire import Wire
 from onitufs.model.errors import Conflict, DriverError, Gone, NameNotAllowed, QuotaFull, ServiceError
 from onitufs.model.files import Kind
 from tests.acceptance.harness import until
@@ -281,6 +285,79 @@ def test_no_link_is_followed(sshd: Sshd, tmp_path: Path) -> None:
             assert await s.call("stat", (b"d", b"f")) is None
             await s.call("delete_file", (b"d", b"f"), rev)
             assert {path.name: path.read_bytes() for path in outside.iterdir()} == {"f": b"not ours"}
+
+    run(test)
+
+
+def test_many_files_are_replaced_together(sshd: Sshd, chrooted_sshd: Sshd, bare_sshd: Sshd, tmp_path: Path) -> None:
+    """Again and again, each old one kept; what others changed, and what is theirs alone, is not touched."""
+
+    async def replaced(server: Sshd, base: Path) -> None:
+        async with driving(server, base) as (s, root):
+            revs: list[str | None] = [None] * 30
+            for turn in range(5):
+                uploads = []
+                for number, rev in enumerate(revs):
+                    data = b"%d of %d" % (turn, number)
+                    uploads.append((upload((b"%d" % number,), data, rev), Bytes(data)))
+                answers = await s.call("upload_batch", uploads)
+                assert not [answer for answer in answers if isinstance(answer, DriverError)]
+                revs = [answer.rev for answer in answers]
+            (root / "7").write_bytes(b"theirs")
+            (root / "8").unlink()
+            answers = await s.call(
+                "upload_batch", [(upload((b"%d" % n,), b"last", rev), Bytes(b"last")) for n, rev in enumerate(revs)]
+            )
+            assert [n for n, answer in enumerate(answers) if isinstance(answer, Conflict)] == [7]
+            for number in range(30):
+                assert (root / str(number)).read_bytes() == (b"theirs" if number == 7 else b"last")
+            kept = sorted(path.read_bytes() for path in (root / ".onitufs" / "trash").rglob("*") if path.is_file())
+            old = [b"%d of %d" % (turn, number) for turn in range(5) for number in range(30)]
+            assert kept == sorted(set(old) - {b"4 of 7", b"4 of 8"})
+            assert temps(root) == []
+
+    for number, server in enumerate((sshd, chrooted_sshd, bare_sshd)):
+        run(partial(replaced, server, tmp_path / str(number)))
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("bare", [True, False])
+def test_what_is_saved_at_the_last_moment_stays(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, together: bool, bare: bool
+) -> None:
+    """Somebody saves a file, in place or by renaming, after we looked at it and before ours takes its name."""
+    server: Sshd = request.getfixturevalue("bare_sshd" if bare else "sshd")
+    original = Trash.slots
+
+    async def test() -> None:
+        async with driving(server, tmp_path) as (s, root):
+            names = [b"in place", b"renamed", b"moved over", b"deleted"]
+            revs = [(await s.put((name,), b"ours 1")).rev for name in names]
+            moving = (await s.put((b"ours",), b"ours 2")).rev
+
+            def save(trash: Trash, conversation: Wire, path: RemotePath) -> Iterator[bytes]:
+                if path[-1] == b"renamed":
+                    (root / "aside").write_bytes(b"theirs")
+                    (root / "aside").rename(root / "renamed")
+                else:
+                    (root / os.fsdecode(path[-1])).write_bytes(b"theirs")
+                yield from original(trash, conversation, path)
+
+            monkeypatch.setattr(Trash, "slots", save)
+            uploads = [
+                (upload((name,), b"ours 2", rev), Bytes(b"ours 2")) for name, rev in zip(names, revs, strict=True)
+            ]
+            if together:
+                answers = await s.call("upload_batch", uploads[:2])
+                assert [type(answer) for answer in answers] == [Conflict, Conflict]
+            else:
+                for one in uploads[:2]:
+                    await expect(Conflict, s, "upload_file", *one)
+            await expect(Conflict, s, "move_file", (b"ours",), moving, Kind.FILE, (names[2],), revs[2])
+            await expect(Conflict, s, "delete_file", (names[3],), revs[3])
+            assert {name: (root / os.fsdecode(name)).read_bytes() for name in names} == dict.fromkeys(names, b"theirs")
+            assert (root / "ours").read_bytes() == b"ours 2"
+            assert temps(root) == []
 
     run(test)
 

@@ -4,7 +4,7 @@ A server answers one conversation in order, and waits for its disk at each sync.
 most of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from blake3 import blake3
@@ -15,13 +15,18 @@ from onitufs.model.errors import DriverError, ServiceError, Stale
 from onitufs.model.source import Source
 
 from .answering import after_failed_write
+from .packets import Attributes, text
 from .placing import NEW, Ending, Placer, refusals_of
 from .pool import Lane
 from .remote import Look, Remote
+from .states import rev_of
 from .streams import begin
+from .trash import Trash
 from .wire import Refused, Wire
 
 _WIRES = 4
+_SLOTS = 3
+"""Names in the trash that are tried for all at once; the plain one is taken when a file is replaced again."""
 _LEAST = 8
 """Files for which one more conversation is worth while."""
 
@@ -42,12 +47,25 @@ class _Part:
     ending: Ending | None = None
 
 
+@dataclass(slots=True)
+class _Replacing:
+    """A file of a batch that takes the place of the object that is `there`. `slots`: names in the trash for that."""
+
+    part: _Part
+    ending: Ending
+    there: Attributes
+    target: bytes
+    slots: Iterator[bytes]
+    slot: bytes = b""
+
+
 class Batcher:
     """Places many files below one root. For any thread; blocking calls."""
 
-    def __init__(self, remote: Remote, placer: Placer) -> None:
+    def __init__(self, remote: Remote, placer: Placer, trash: Trash) -> None:
         self._remote = remote
         self._placer = placer
+        self._trash = trash
 
     def upload(self, uploads: Sequence[tuple[Upload, Source]]) -> list[RemoteState | DriverError]:
         """As upload_batch. Raises ServiceError, NeedsPerson."""
@@ -118,23 +136,20 @@ class Batcher:
         return looked
 
     def _place(self, wire: Wire, parts: list[_Part], looked: Look) -> None:
-        """Give them their names: the new ones all at once."""
-        remote = self._remote
+        """Give them their names: the new ones all at once, then those that replace something."""
         asked: list[tuple[_Part, Ending, int, int]] = []
+        replacing: list[_Replacing] = []
         for part in parts:
             path = part.upload.path
             if part.answer is not None or part.ending is None:
                 continue
             try:
-                looked.need_directory(path)
-                if looked.there(path) is None:
-                    target = remote.path(path)
+                there = self._placer.may_take(path, part.upload.base, looked)
+                target = self._remote.path(path)
+                if there is None:
                     asked.append((part, part.ending, wire.rename(part.temp, target), wire.lstat(target)))
                 else:
-                    self._placer.place(wire, part.temp, path, part.upload.base, looked)
-                    part.answer = self._placer.placed(wire, path, part.ending.closed, part.digest)
-            except ServiceError:
-                raise
+                    replacing.append(_Replacing(part, part.ending, there, target, self._trash.slots(wire, path)))
             except DriverError as exc:
                 part.answer = exc
         for part, ending, renamed, seen in asked:
@@ -143,11 +158,63 @@ class Batcher:
             found = wire.found(seen)
             try:
                 if refusals:
-                    target = remote.path(path)
-                    remote.explain(wire, refusals[0], part.temp, target, path)
+                    target = self._remote.path(path)
+                    self._remote.explain(wire, refusals[0], part.temp, target, path)
                     found = wire.found(wire.lstat(target))
                 part.answer = self._placer.state(path, found, ending.closed, part.digest)
             except ServiceError:
                 raise
             except DriverError as exc:
                 part.answer = exc
+        for each in self._replace_together(wire, replacing):
+            self._replace_singly(wire, each)
+
+    def _replace_together(self, wire: Wire, replacing: list[_Replacing]) -> list[_Replacing]:
+        """As Placer.replace of each, the steps of all at once; those that did not go so, and where nothing was done."""
+        if not (wire.offer(b"posix-rename@openssh.com") and wire.offer(b"hardlink@openssh.com")):
+            return replacing
+        left: list[_Replacing] = []
+        kept: list[_Replacing] = []
+        waiting = replacing
+        for _ in range(_SLOTS):
+            asked = []
+            for each in waiting:
+                each.slot = next(each.slots)
+                linked = wire.extended(b"hardlink@openssh.com", text(each.target), text(each.slot))
+                asked.append((each, linked, wire.lstat(each.slot), wire.lstat(each.target)))
+            waiting = []
+            for each, linked, slot, target in asked:
+                refusals = refusals_of(wire, [linked])
+                in_slot, now = wire.found(slot), wire.found(target)
+                if refusals:
+                    (waiting if in_slot is not None else left).append(each)
+                elif in_slot is None or now is None or not rev_of(in_slot) == rev_of(now) == rev_of(each.there):
+                    refusals_of(wire, [wire.remove(each.slot)])
+                    left.append(each)
+                else:
+                    kept.append(each)
+        renamed = [(each, wire.replace(each.part.temp, each.target), wire.lstat(each.target)) for each in kept]
+        for each, done, seen in renamed:
+            refusals = refusals_of(wire, [done])
+            found = wire.found(seen)
+            if refusals:
+                refusals_of(wire, [wire.remove(each.slot)])
+                left.append(each)
+                continue
+            part = each.part
+            try:
+                part.answer = self._placer.state(part.upload.path, found, each.ending.closed, part.digest)
+            except DriverError as exc:
+                part.answer = exc
+        return [*left, *waiting]
+
+    def _replace_singly(self, wire: Wire, each: _Replacing) -> None:
+        part = each.part
+        path = part.upload.path
+        try:
+            self._placer.replace(wire, part.temp, path, each.there)
+            part.answer = self._placer.placed(wire, path, each.ending.closed, part.digest)
+        except ServiceError:
+            raise
+        except DriverError as exc:
+            part.answer = exc

@@ -60,7 +60,7 @@ class Sftp:
             remote.ahead_s = sweep_up(remote, wire, time.time())
         self._trash = Trash(remote, self._options.trash_days, self._gear.now_s)
         self._placer = Placer(remote, self._trash)
-        self._batcher = Batcher(remote, self._placer)
+        self._batcher = Batcher(remote, self._placer, self._trash)
         self._chunks = ChunkedUploads(remote, self._placer, self._gear.work_dir / "synced")
         self._reader = Reader(remote, lambda: time.time() + remote.ahead_s)
         self._opened = remote

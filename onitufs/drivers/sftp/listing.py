@@ -214,13 +214,10 @@ class Reader:
 
         That raises Conflict, Gone.
         """
-        opened = wire.fstat(handle)
-        looked = Look(self._remote, wire, path)
+        opened, named = wire.fstat(handle), wire.lstat(self._remote.path(path))
 
         def check() -> None:
-            found = wire.attributes(opened)
-            looked.take()
-            there = looked.there(path)
+            found, there = wire.attributes(opened), wire.found(named)
             if there is None:
                 raise Gone(f"{self._remote.shown(path)} is not there any more")
             if not (self._is(found, rev) and self._is(there, rev)):

@@ -90,14 +90,19 @@ class Placer:
 
     def place(self, wire: Wire, temp: bytes, path: RemotePath, base: str | None, looked: Look) -> None:
         """Give a finished object its name in one step; what stood there goes to the trash. Raises Conflict, Gone."""
-        looked.need_directory(path)
-        there = looked.there(path)
+        there = self.may_take(path, base, looked)
         if there is None:
             self._remote.rename_new(wire, temp, self._remote.path(path), path)
-            return
-        if base is None or rev_of(there) != base or is_directory(there):
+        else:
+            self.replace(wire, temp, path, there)
+
+    def may_take(self, path: RemotePath, base: str | None, looked: Look) -> Attributes | None:
+        """What is to be replaced at a path; None: nothing. Raises Gone, and Conflict if it is not that of `base`."""
+        looked.need_directory(path)
+        there = looked.there(path)
+        if there is not None and (base is None or rev_of(there) != base or is_directory(there)):
             raise Conflict(f"{self._remote.shown(path)} is not what was placed there")
-        self.replace(wire, temp, path, there)
+        return there
 
     def replace(self, wire: Wire, source: bytes, path: RemotePath, there: Attributes) -> None:
         """Put an object in the place of the one that is `there`, which goes to the trash.

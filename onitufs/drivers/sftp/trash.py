@@ -33,7 +33,7 @@ class Trash:
         source = self._remote.path(path)
         if not wire.offer(b"hardlink@openssh.com"):
             return None
-        for slot in self._slots(wire, path):
+        for slot in self.slots(wire, path):
             try:
                 wire.done(wire.extended(b"hardlink@openssh.com", text(source), text(slot)))
             except Refused as exc:
@@ -51,7 +51,7 @@ class Trash:
         Raises Refused, DriverError.
         """
         slot = b""
-        for slot in self._slots(wire, path):
+        for slot in self.slots(wire, path):
             try:
                 wire.done(wire.rename(source, slot))
             except Refused as exc:
@@ -64,7 +64,7 @@ class Trash:
         self._remote.rename_new(wire, source, slot, path)
         return slot
 
-    def _slots(self, wire: Wire, path: RemotePath) -> Iterator[bytes]:
+    def slots(self, wire: Wire, path: RemotePath) -> Iterator[bytes]:
         """Names in the trash for it, the best one first; their directory is there."""
         clock = time.localtime(self._now_s())
         day = (*TRASH, time.strftime("%Y-%m-%d", clock).encode())

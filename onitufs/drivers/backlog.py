@@ -112,6 +112,11 @@ class Backlog:
             return self._overtaken[order.file] > MOST_OVERTAKEN
         return True
 
+    def gives_way(self, order: Put) -> bool:
+        """Whether a running order has to let smaller ones go first, of which at least one waits for want of a lane."""
+        job = self._running.get(order.file)
+        return job is not None and self._queue.has_smaller(job)
+
     def hurry(self) -> None:
         """End all delays."""
         self._queue.hurry()

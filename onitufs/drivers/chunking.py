@@ -23,10 +23,15 @@ _TIMES = 3
 """How often a service may forget one upload, before it is taken for being in trouble."""
 
 
+class GaveWay(Exception):
+    """An upload was left where it is, as smaller ones wait for its lane; it is gone on with later."""
+
+
 class Chunks:
     """Uploads in chunks in one session of an entry; it may be that its driver takes none.
 
-    `still_wanted`: asked between chunks; if not, the upload is ended as Stale. `went_well`: called after each chunk.
+    `still_wanted`: asked between chunks; if not, the upload is ended as Stale. `gives_way`: then it raises GaveWay.
+    `went_well`: called after each chunk.
     """
 
     def __init__(
@@ -35,6 +40,7 @@ class Chunks:
         begun: BegunUploads,
         *,
         still_wanted: Callable[[Put], bool],
+        gives_way: Callable[[Put], bool],
         went_well: Callable[[], None],
         pace: Pace,
         up: Bucket,
@@ -42,6 +48,7 @@ class Chunks:
         self.handlers = handlers
         self.begun = begun
         self.still_wanted = still_wanted
+        self.gives_way = gives_way
         self.went_well = went_well
         self.pace = pace
         self.up = up
@@ -83,7 +90,8 @@ class ChunkedUpload:
         self._offset = 0
 
     async def send(self, upload: Upload) -> RemoteState:
-        """As the handler upload_file. Also raises ServiceError for a service that keeps forgetting what was sent."""
+        """As the handler upload_file. Also raises ServiceError for a service that keeps forgetting what was sent, and
+        GaveWay."""
         whole = self._source.looked_at()
         try:
             for _ in range(_TIMES):
@@ -131,7 +139,10 @@ class ChunkedUpload:
 
     async def _send_rest(self, token: str) -> None:
         size = self._order.size
+        began_at = self._offset
         while self._offset < size:
+            if self._offset > began_at and self._chunks.gives_way(self._order):
+                raise GaveWay
             if not self._chunks.still_wanted(self._order):
                 raise Stale("a newer version was saved, or it is not wanted there any more")
             began_s = trio.current_time()

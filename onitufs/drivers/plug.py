@@ -36,7 +36,7 @@ from .bandwidth import Buckets
 from .begun import BegunUploads
 from .calling import Handlers, Runner, Threads
 from .carrying import Carrier
-from .chunking import Chunks
+from .chunking import Chunks, GaveWay
 from .claims import Ticket
 from .condition import Condition
 from .handlers import RemotePath
@@ -231,6 +231,7 @@ class Plug(Sight):
             handlers,
             self._begun,
             still_wanted=self._backlog.still_wanted,
+            gives_way=self._backlog.gives_way,
             went_well=self._condition.well,
             pace=self._pace,
             up=self.bandwidth.up,
@@ -328,6 +329,8 @@ class Plug(Sight):
         self.transfers.append(transfer)
         try:
             done = await self._performer.one(order, transfer)
+        except GaveWay:
+            self._backlog.back(job)
         except Exception as exc:  # noqa: BLE001  sorted out there; a bug is raised again
             if transfer.came_nearer:  # a large file on a line that often breaks comes nearer each time
                 job.failures = 0

@@ -161,6 +161,13 @@ class OrderQueue:
             del self._jobs[job.order.file]
         return job
 
+    def has_smaller(self, job: Job) -> bool:
+        """Whether an order of the same line waits that is smaller, by rank, and could be picked now."""
+        self._wake_delayed()
+        heap = self._best[job.line]
+        self._drop_false(heap)
+        return bool(heap) and heap[0][2].rank[0] < job.rank[0]
+
     def next_due(self) -> float | None:
         """When the first delay ends."""
         self._drop_false(self._delayed)

@@ -359,6 +359,58 @@ async def test_what_fails_at_its_end_is_not_sent_in_a_loop(world):
     assert world.files() == {(b"f",): DATA}
 
 
+async def test_a_huge_file_lets_smaller_ones_go_first_and_loses_nothing(world):
+    """It takes hours; what comes later and takes minutes has its turn between two chunks, though no lane is free."""
+    world.service.chunk_bytes = 8 << 20
+    hours, minutes = bytes(200 << 20), bytes(40 << 20)
+    plug = world.plug(lanes=3)
+
+    async def slow(what, path):
+        if what == "upload_chunk":
+            await trio.sleep(100)
+
+    world.service.hook = slow
+    async with world.running(plug):
+        await plug.connected()
+        plug.submit(world.put(b"hours", hours))
+        await trio.sleep(150)
+        plug.submit(world.put(b"minutes", minutes))
+        (done,) = await world.done()
+        assert done.order.place.name == b"minutes"
+        await world.done()
+    assert world.files() == {(b"hours",): hours, (b"minutes",): minutes}
+    assert len(world.calls("upload_chunk")) == 25 + 5
+    assert len(world.calls("start_upload")) == 2
+
+
+async def test_a_huge_file_is_not_starved_by_smaller_ones(world):
+    """Another one comes before each is through; every fourth turn is that of who waits longest."""
+    world.service.chunk_bytes = 20 << 20
+    hours, minutes = bytes(130 << 20), bytes(33 << 20)
+    plug = world.plug(lanes=3)
+    names = itertools.count()
+
+    def another(outcome):
+        name = outcome.order.place.name
+        if isinstance(outcome, Done) and name != b"hours":
+            world.service.nodes[(name,)].data = b""  # this is all in memory
+            plug.submit(world.put(b"%d" % next(names), minutes))
+
+    async def slow(what, path):
+        if what == "upload_chunk":
+            await trio.sleep(100)
+
+    world.service.hook = slow
+    world.on_report = another
+    async with world.running(plug):
+        plug.submit(world.put(b"hours", hours))
+        for _ in range(3):
+            plug.submit(world.put(b"%d" % next(names), minutes))
+        while (b"hours",) not in world.files() and next(names) < 50:
+            await world.done()
+        assert next(names) < 50
+
+
 async def test_large_files_do_not_wait_for_huge_ones(world):
     huge = bytes(40 << 20)
     plug = world.plug()

@@ -183,6 +183,9 @@ class DriverConformance:
     def test_tells_what_was_missed(self, tmp_path: Path) -> None:
         self._check(watching.tells_what_was_missed, tmp_path)
 
+    def test_tells_of_ours_that_went_at_once(self, tmp_path: Path) -> None:
+        self._check(watching.tells_of_ours_that_went_at_once, tmp_path)
+
     def test_says_what_is_free(self, tmp_path: Path) -> None:
         self._check(living.says_what_is_free, tmp_path)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import trio
 
@@ -116,3 +117,18 @@ async def tells_what_was_missed(s: Subject) -> None:
     async with watched(s, cursor) as told:
         await told.until(lambda: any(_covers(each, (b"missed",)) for each in told.all), "what was missed")
         await told.after(lambda: s.outside.write((b"f",), b"later"), (b"f",))
+
+
+async def tells_of_ours_that_went_at_once(s: Subject) -> None:
+    """What we placed, and others removed before anybody looked: nothing differs from before, and yet it is told."""
+    if "watch" not in s.abilities:
+        return
+    async with watched(s) as told:
+        for path in [(b"f",), (b"g",), (b"h",)]:
+            await s.put(path, b"ours")
+            await told.after(partial(s.outside.remove, path), path)
+        cursor = told.all[-1].cursor
+    await s.put((b"i",), b"ours")
+    s.outside.remove((b"i",))
+    async with watched(s, cursor) as told:
+        await told.until(lambda: any(_covers(each, (b"i",)) for each in told.all), "what was missed")

@@ -19,6 +19,7 @@ from .connecting import Connector
 from .listing import Reader
 from .options import SftpOptions
 from .packets import Attributes, Code, Type, settable, text
+from .placed import Placed
 from .placing import Placer
 from .pool import Lane, Pool
 from .remote import Remote, look
@@ -63,11 +64,17 @@ class Sftp:
         self._batcher = Batcher(remote, self._placer, self._trash)
         self._chunks = ChunkedUploads(remote, self._placer, self._gear.work_dir / "synced")
         self._reader = Reader(remote, lambda: time.time() + remote.ahead_s)
+        try:
+            self._placed = Placed(self._gear.work_dir / "placed")
+        except OSError as exc:
+            raise ServiceError(f"{self._gear.work_dir} cannot be used: {exc.strerror}") from exc
         self._opened = remote
         return remote.identity
 
     def close(self) -> None:
         self._pool.close()
+        if self._opened is not None:
+            self._placed.close()
 
     def probe(self) -> None:
         where = self._where()
@@ -165,11 +172,16 @@ class Sftp:
     async def watch(self, cursor: str | None, tell: Callable[[Sighted], Awaitable[None]]) -> None:
         from .watching import Watcher
 
-        await Watcher(self._remote(), self._gear, self._options.watch).run(cursor, tell)
+        await Watcher(self._remote(), self._gear, self._placed, self._options.watch).run(cursor, tell)
 
     # -- placing ------------------------------------------------------------------------------------------------------
 
     def make_directory(self, path: RemotePath, mode: int) -> tuple[RemoteState, bool]:
+        made = self._make_directory(path, mode)
+        self._placed.note([path])
+        return made
+
+    def _make_directory(self, path: RemotePath, mode: int) -> tuple[RemoteState, bool]:
         remote = self._remote()
         with remote.wire(Lane.NAMES, path) as wire:
             looked = look(remote, wire, path)
@@ -199,11 +211,15 @@ class Sftp:
 
     def upload_file(self, upload: Upload, source: Source) -> RemoteState:
         self._remote()
-        return self._placer.upload(upload, source)
+        state = self._placer.upload(upload, source)
+        self._placed.note([upload.path])
+        return state
 
     def upload_batch(self, uploads: Sequence[tuple[Upload, Source]]) -> list[RemoteState | DriverError]:
         self._remote()
-        return self._batcher.upload(uploads)
+        states = self._batcher.upload(uploads)
+        self._placed.note(upload.path for upload, _ in uploads)
+        return states
 
     def start_upload(self, upload: Upload) -> str:
         self._remote()
@@ -215,7 +231,9 @@ class Sftp:
 
     def end_upload(self, token: str, upload: Upload, source: Source) -> RemoteState:
         self._remote()
-        return self._chunks.end(token, upload, source)
+        state = self._chunks.end(token, upload, source)
+        self._placed.note([upload.path])
+        return state
 
     def abort_upload(self, token: str) -> None:
         self._remote()
@@ -228,11 +246,18 @@ class Sftp:
 
     def make_symlink(self, path: RemotePath, target: bytes, mtime_ns: int, base: str | None) -> RemoteState:
         self._remote()
-        return self._placer.symlink(path, target, mtime_ns, base)
+        state = self._placer.symlink(path, target, mtime_ns, base)
+        self._placed.note([path])
+        return state
 
     # -- moving and removing ------------------------------------------------------------------------------------------
 
     def move_file(self, path: RemotePath, rev: str, kind: Kind, to: RemotePath, replaces: str | None) -> RemoteState:
+        state = self._move(path, rev, kind, to, replaces)
+        self._placed.note([to])
+        return state
+
+    def _move(self, path: RemotePath, rev: str, kind: Kind, to: RemotePath, replaces: str | None) -> RemoteState:
         remote = self._remote()
         with remote.wire(Lane.NAMES, path) as wire:
             looked = look(remote, wire, path, to)
@@ -303,7 +328,9 @@ class Sftp:
                 raise Gone(f"{remote.shown(path)} is not there")
             if not expected(here, rev, kind):
                 raise Conflict(f"{remote.shown(path)} is not what was placed there")
-            return state_of(self._set(wire, remote.path(path), kind, mode, mtime_ns, here))
+            state = state_of(self._set(wire, remote.path(path), kind, mode, mtime_ns, here))
+        self._placed.note([path])
+        return state
 
     @staticmethod
     def _set(wire: Wire, target: bytes, kind: Kind, mode: int, mtime_ns: int, here: Attributes) -> Attributes:

@@ -19,6 +19,7 @@ from onitufs.model.files import Kind, kind_of
 
 from .listing import SETTLED_S, Names, list_many
 from .packets import Attributes, Code
+from .placed import Placed
 from .pool import Lane
 from .remote import Remote, look
 from .seen import AGAIN, UNSETTLED, Seen, SeenStore
@@ -46,9 +47,10 @@ class _News:
 class Watcher:
     """Looks through one root, again and again. `every_s`: how often."""
 
-    def __init__(self, remote: Remote, gear: Gear, every_s: float) -> None:
+    def __init__(self, remote: Remote, gear: Gear, placed: Placed, every_s: float) -> None:
         self._remote = remote
         self._gear = gear
+        self._placed = placed
         self._every_s = max(every_s, SOONEST_S)
         self._store: SeenStore
         self._all_due_s = 0.0  # on the monotonic clock
@@ -83,7 +85,7 @@ class Watcher:
 
     def _first(self, cursor: str | None) -> _News:
         """Everything since the cursor; if that is not known, all is to be looked through."""
-        since = self._store.since(cursor)
+        since = self._store.since(cursor) if self._placed.is_whole else None
         news = self._sweep()
         if since is None:
             return _News(below={(): None})
@@ -93,7 +95,7 @@ class Watcher:
 
     def _sweep(self) -> _News:
         """Look once. What is new is written down before it is told."""
-        news = _News()
+        news = _News(dict.fromkeys(self._placed.take()))
         began_s = time.monotonic()
         everything = began_s >= self._all_due_s
         try:
@@ -108,6 +110,7 @@ class Watcher:
             if news.paths or news.below:
                 self._store.note(list(news.paths), list(news.below))
             self._store.commit()
+            self._placed.told()
         except BaseException:
             self._store.undo()
             raise

@@ -49,7 +49,7 @@ def test_saved_here_is_there_and_changed_there_is_here(new_onitu: Maker, new_ssh
     onitu = mounted(new_onitu, server)
     (onitu.mnt / "a" / "b").mkdir(parents=True)
     (onitu.mnt / "a" / "b" / "f").write_bytes(b"one")
-    os.utime(onitu.mnt / "a" / "b" / "f", (1_500_000_000, 1_500_000_000))
+    os.utime(onitu.mnt / "a" / "b" / "f", ns=(1_500_000_000_123_456_789, 1_500_000_000_123_456_789))
     (onitu.mnt / "a" / "b" / "f").chmod(0o640)
     (onitu.mnt / "link").symlink_to("a/b/f")
     onitu.wait()
@@ -57,6 +57,11 @@ def test_saved_here_is_there_and_changed_there_is_here(new_onitu: Maker, new_ssh
     assert there.read_bytes() == b"one"
     assert (int(there.stat().st_mtime), there.stat().st_mode & 0o777) == (1_500_000_000, 0o640)
     assert (server.files / "link").readlink() == Path("a/b/f")
+
+    there.chmod(0o600)
+    until("the mode is seen", lambda: (onitu.mnt / "a" / "b" / "f").stat().st_mode & 0o777 == 0o600)
+    onitu.wait()
+    assert (onitu.mnt / "a" / "b" / "f").stat().st_mtime_ns == 1_500_000_000_123_456_789, "a server tells seconds only"
 
     (server.files / "theirs").mkdir()
     server.give(server.files / "theirs")

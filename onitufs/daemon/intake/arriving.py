@@ -134,7 +134,7 @@ class Arriving:
             remote_id=found.state.remote_id or copy.remote_id,
             digest=digest,
             size=found.size if copy.kind is Kind.FILE else copy.size,
-            mtime_ns=found.mtime_ns,
+            mtime_ns=copy.mtime_ns if self._is_same_time(copy, found) else found.mtime_ns,
             mode=found.mode & _PERMISSIONS,
         )
         if copy.kind is Kind.DIRECTORY:
@@ -156,6 +156,12 @@ class Arriving:
                 mode |= inode.mode & 0o7000
             volume.set_attributes(name.inode, mode=mode, mtime_ns=mtime_ns)
             self._outside.tell_kernel(name.parent, name.name)
+
+    def _is_same_time(self, copy: Copy, found: Found) -> bool:
+        """Where the service keeps whole seconds, what it says of our own time is no change of it."""
+        if not self._outside.plug.can("mtime_s"):
+            return copy.mtime_ns == found.mtime_ns
+        return copy.mtime_ns // 10**9 == found.mtime_ns // 10**9
 
     def _same_directory(self, copy: Copy, now: Copy) -> None:
         """A directory of another mode. One that was there before us keeps its mode until others change that."""

@@ -35,31 +35,39 @@ class Attempt:
         self._scope = trio.CancelScope()
         self._under = Under()
         self._written = 0
+        self._fd = -1
 
     async def ended_or_stalled(self, stall_s: float) -> None:
         """Wait for the end of `run`. Raises what it raised; trio.TooSlowError if nothing comes for too long."""
         try:
             while not self._under.done.is_set():
-                before = self._written
+                before = self._progress()
                 with trio.move_on_after(stall_s):
                     await self._under.done.wait()
-                if not self._under.done.is_set() and self._written == before:
+                if not self._under.done.is_set() and self._progress() == before:
                     raise trio.TooSlowError
             await self._under.wait()
         finally:
             self._scope.cancel()
 
+    def _progress(self) -> tuple[int, int, int]:
+        """Changes as bytes come; a driver need not tell of each few, and a slow line brings no more in the time."""
+        if self._fd < 0:
+            return self._written, 0, 0
+        found = os.fstat(self._fd)
+        return self._written, found.st_size, found.st_blocks
+
     async def run(self) -> None:
         with telling(self._under), self._scope:
-            content, fd = self._volume.begin_fetch()
+            content, self._fd = self._volume.begin_fetch()
             try:
-                await self._into(fd)
-                os.close(fd)
-                fd = -1
+                await self._into(self._fd)
             except BaseException:
-                os.close(fd)
                 self._volume.abandon(content)
                 raise
+            finally:
+                fd, self._fd = self._fd, -1
+                os.close(fd)
             self._volume.arrived(self._number, self._generation, content)
         if self._scope.cancelled_caught:
             self._under.trouble = trio.TooSlowError()

@@ -230,6 +230,8 @@ class Holders:
                 for copy in self.of(wanted):
                     try:
                         return await self._try(round_, doubted, copy, call)
+                    except (Gone, Conflict):
+                        pass  # whether somebody looks there now, and how long, is counted below
                     except DriverError as error:
                         round_.error = error
                     except trio.TooSlowError:
@@ -242,7 +244,8 @@ class Holders:
                     break
                 with trio.move_on_at(until_s) as waiting:
                     await another.wait()
-                patient = not (looked_at and waiting.cancelled_caught)
+                if looked_at and waiting.cancelled_caught:
+                    patient, pauses = False, []
         if round_.silent:
             raise trio.TooSlowError
         if round_.error is None or not round_.asked:

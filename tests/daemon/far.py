@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -82,6 +83,16 @@ class FarAway:
         known = self.volume.name(file)
         assert known is not None
         return known.inode
+
+    def taken_over(self, entry: str, name: bytes = b"file") -> None:
+        """Somebody looked: what stands there now has the bytes that were known, under another rev."""
+        rev = self.services[EntryName(entry)].nodes[name,].rev
+        found = self.volume.dirent(ROOT_INODE, name)
+        assert found is not None
+        copy = self.placements.of(found.file)[EntryName(entry)]
+        changes: Changes = {}
+        self.placements.write(changes, put=[replace(copy, rev=rev)])
+        self.life.catalog.commit(changes)
 
     def readings(self, entry: str) -> int:
         """How often an entry was asked for a part of a file."""

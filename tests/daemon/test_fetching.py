@@ -11,7 +11,7 @@ from blake3 import blake3
 
 from onitufs.content.partial import BLOCK_BYTES
 from onitufs.daemon import fetching
-from onitufs.daemon.holders import SILENT_S
+from onitufs.daemon.holders import CHANGED_S, SILENT_S
 from onitufs.daemon.speeds import HALF_LIFE_S
 from onitufs.model import errors
 from onitufs.model.files import Kind
@@ -162,6 +162,49 @@ async def test_what_was_changed_there_is_not_asked_for_again_and_is_looked_at(tw
         with pytest.raises(errors.Stale):
             await two.fetcher.fetch_all(number)
         assert (two.readings("a"), two.readings("b")) == asked
+
+
+@pytest.mark.parametrize("call", ["read", "fetch_all", "verify"])
+async def test_whoever_looks_at_what_was_changed_there_is_waited_for(one, call):
+    number = one.adopt(DATA)
+    one.looks = True
+    calls = {
+        "read": partial(one.fetcher.read, number, 0, 10),
+        "fetch_all": partial(one.fetcher.fetch_all, number),
+        "verify": partial(one.fetcher.verify, number),
+    }
+    async with one.running(), trio.open_nursery() as nursery:
+        one.services["a"].edit((b"file",), DATA)
+
+        async def look() -> None:
+            await trio.sleep(5)
+            one.taken_over("a")
+
+        nursery.start_soon(look)
+        began = trio.current_time()
+        await calls[call]()
+        assert trio.current_time() - began == pytest.approx(5, abs=0.1)  # at once when that was done
+
+
+async def test_but_not_for_ever(one):
+    number = one.adopt(DATA)
+    one.looks = True
+    async with one.running():
+        one.services["a"].edit((b"file",), b"other bytes")
+        began = trio.current_time()
+        with pytest.raises(errors.Stale):
+            await one.fetcher.read(number, 0, 10)
+        assert trio.current_time() - began == pytest.approx(CHANGED_S, abs=2)
+
+
+async def test_nobody_is_waited_for_where_nobody_looks(one):
+    number = one.adopt(DATA)
+    async with one.running():
+        one.services["a"].edit((b"file",), b"other bytes")
+        began = trio.current_time()
+        with pytest.raises(errors.Stale):
+            await one.fetcher.read(number, 0, 10)
+        assert trio.current_time() - began < 2
 
 
 async def test_one_holder_changed_the_other_did_not(two):

@@ -76,6 +76,16 @@ async def test_reading_on_comes_to_what_the_line_gives(
         assert (latency_s + size / bytes_per_s) / took_s > part
 
 
+async def test_a_whole_file_comes_over_a_slow_line_from_a_driver_that_seldom_tells(tmp_path: Path) -> None:
+    far = FarAway(tmp_path, ("a",))
+    number = far.adopt(DATA[: 2 * MIB])
+    async with far.running():
+        far.services["a"].tells_every = 4 * MIB
+        far.services["a"].hook = Line(0.05, 20e3).hook
+        await far.fetcher.fetch_all(number)
+        assert not far.volume.peek(number).absent
+
+
 async def test_the_first_bytes_over_a_slow_line_are_not_those_of_a_large_block(tmp_path: Path) -> None:
     far = FarAway(tmp_path, ("a",))
     number = far.adopt(DATA)

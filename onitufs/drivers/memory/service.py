@@ -46,7 +46,8 @@ class Service:
 
     Faults. `list_fails_after`: so many names, then `fault` is raised. `read_fails_after`: so many bytes of one reading.
     `reads_stall`: set to an Event, readings wait for it before each chunk. `sending_fails_after`: so many bytes of one
-    upload in chunks are taken, then `fault` is raised, once. For anything else there is `hook`.
+    upload in chunks are taken, then `fault` is raised, once. `tells_every`: so many bytes of a whole file are written
+    before that is told. For anything else there is `hook`.
 
     `uploads`: what was sent in chunks and has no name yet, by token.
     """
@@ -62,6 +63,7 @@ class Service:
         self.list_fails_after: int | None = None
         self.read_fails_after: int | None = None
         self.fault: Callable[[], Exception] = lambda: ServiceError("the line broke")
+        self.tells_every = 0
         self.reads_stall: trio.Event | None = None
         self.account: str | None = None
         self.chunk_bytes = 8 << 20

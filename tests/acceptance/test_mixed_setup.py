@@ -213,6 +213,10 @@ class Mixed:
                 told += history.story
         return "\n".join(told)
 
+    def told(self) -> str:
+        """What OnituFS itself says, when it did not come to an end."""
+        return self.onitu.run("status", self.onitu.mnt).stdout + self.onitu.log()
+
     def converged(self) -> bool:
         for entry in self.onitu.status()["entries"]:
             if entry["health"] == "suspended":
@@ -286,7 +290,7 @@ def test_edits_on_every_side_while_a_server_dies_twice(mixed: Mixed) -> None:
     mixed.steps([MOUNT, MOUNT, DISK, NAS, VAULT, BOX], STEPS)
     try:
         until("all agree", mixed.converged, PATIENCE_S)
-    except AssertionError:
-        pytest.fail(mixed.disagreement() or "it took long")
+    except AssertionError as late:
+        pytest.fail(f"{mixed.disagreement() or late}\n{mixed.told()}")
     assert mixed.lost() == ""
     assert any(b"conflicted copy" in path for path in files(onitu.mnt)), "no conflict was met; nothing was tried"

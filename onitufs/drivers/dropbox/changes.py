@@ -30,21 +30,21 @@ Tell = Callable[[Sighted], Awaitable[None]]
 
 
 class Own:
-    """Revs of our uploads: they come back as changes, and are none. Called from many threads."""
+    """Where our uploads stand, and their revs: they come back as changes, and are none. Called from many threads."""
 
     def __init__(self) -> None:
-        self._revs: OrderedDict[str, None] = OrderedDict()
+        self._revs: OrderedDict[tuple[RemotePath, str], None] = OrderedDict()
         self._lock = threading.Lock()
 
-    def add(self, rev: str) -> None:
+    def add(self, path: RemotePath, rev: str) -> None:
         with self._lock:
-            self._revs[rev] = None
+            self._revs[path, rev] = None
             if len(self._revs) > MOST_OWN:
                 self._revs.popitem(last=False)
 
-    def __contains__(self, rev: str) -> bool:
+    def __contains__(self, upload: tuple[RemotePath, str]) -> bool:
         with self._lock:
-            return rev in self._revs
+            return upload in self._revs
 
 
 class Changes:
@@ -128,7 +128,7 @@ class Changes:
             if not all(map(names.is_possible, path)):
                 continue
             self._learn(lower, path, entry)
-            if not (isinstance(entry, files.FileMetadata) and rev_of(entry) in self._own):
+            if not (isinstance(entry, files.FileMetadata) and (path, rev_of(entry)) in self._own):
                 paths[path] = None
         return self._sighted(paths, cursor)
 

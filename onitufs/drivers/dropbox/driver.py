@@ -181,13 +181,13 @@ class Dropbox:
         raise Conflict("it keeps changing")
 
     def upload_file(self, upload: Upload, source: Source) -> RemoteState:
-        return self._ours(self._uploader.whole(upload, source))
+        return self._ours(upload, self._uploader.whole(upload, source))
 
     def upload_batch(self, uploads: Sequence[tuple[Upload, Source]]) -> list[RemoteState | DriverError]:
         answers = self._uploader.batch(uploads)
-        for answer in answers:
+        for (upload, _), answer in zip(uploads, answers, strict=True):
             if isinstance(answer, RemoteState):
-                self._ours(answer)
+                self._ours(upload, answer)
         return answers
 
     def start_upload(self, upload: Upload) -> str:
@@ -197,7 +197,7 @@ class Dropbox:
         return self._uploader.chunk(token, source, offset, length)
 
     def end_upload(self, token: str, upload: Upload, source: Source) -> RemoteState:
-        return self._ours(self._uploader.end(token, upload, source))
+        return self._ours(upload, self._uploader.end(token, upload, source))
 
     def abort_upload(self, token: str) -> None:
         self._uploader.abort(token)
@@ -205,9 +205,9 @@ class Dropbox:
     def restart_upload(self, token: str, upload: Upload) -> int | None:
         return self._uploader.restart(token, upload)
 
-    def _ours(self, state: RemoteState) -> RemoteState:
+    def _ours(self, upload: Upload, state: RemoteState) -> RemoteState:
         """Note what need not be told as a change. (A move may be of what is others', out of the way: that is news.)"""
-        self._own.add(state.rev)
+        self._own.add(upload.path, state.rev)
         return state
 
     def _committing(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

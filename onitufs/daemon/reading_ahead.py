@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from onitufs.content.partial import BLOCK_BYTES
 
-from .speeds import LARGE_BYTES, Speed
+from .speeds import Speed
 
 MOST_AHEAD = 32 << 20  # bytes
 LEAST_AHEAD = 2 * BLOCK_BYTES
@@ -17,12 +17,13 @@ MOST_PIECE = 4 << 20
 USUAL_PIECE = 1 << 20
 MOST_AROUND = 1 << 20
 LITTLE_S = 0.002  # waiting so much longer is not noticed
+MUCH_S = 0.25  # and so much longer is, whatever it would have been
 AHEAD_S = 2.0  # no more than comes in this time is fetched ahead
 PIECE_S = 1.0  # and in one call
 AT_ONCE = 6  # so many calls share what is fetched ahead
 GROWTH = 4
 """So many times what was read on is fetched ahead, and what seems to fill a line: it may be only what we asked for."""
-FIRST_BYTES = LARGE_BYTES  # of an entry of which nothing was measured
+FIRST_BYTES = 2 * BLOCK_BYTES  # of an entry of which nothing was measured
 NEAR = 2 * BLOCK_BYTES  # who skips no more than that still reads on
 _MOST_STREAMS = 8
 
@@ -67,7 +68,7 @@ def around(speed: Speed) -> int:
     """How many blocks to ask for, of which one is wanted: so many that the call takes little longer for it."""
     if not speed.known:
         return FIRST_BYTES // BLOCK_BYTES
-    spare_s = max(LITTLE_S, speed.latency_s / 2)
+    spare_s = max(LITTLE_S, min(MUCH_S, speed.latency_s / 2))
     return max(1, int(min(MOST_AROUND, spare_s * speed.bytes_per_s)) // BLOCK_BYTES)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 HALF_LIFE_S = 300.0
 SAID = 0.1  # what is said counts like a tenth of a measurement
 MOST = 8.0  # and all that was measured before like so many at the most
-LARGE_BYTES = 128 << 10  # a call for less tells about latency, one for more about throughput
+LARGE_BYTES = 64 << 10  # a call for less tells about latency, one for more about throughput
 
 
 @dataclass(frozen=True, slots=True)

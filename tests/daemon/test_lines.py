@@ -58,7 +58,7 @@ async def read_on(far: FarAway, number: int, size: int) -> None:
         (12.5e6, 0.2, 0.8),
         (125e6, 0.001, 0.9),
         (125e6, 0.02, 0.8),
-        (125e6, 0.2, 0.25),  # 64 MiB come in half a second, of which finding out how fast the line is takes most
+        (125e6, 0.2, 0.2),  # 64 MiB come in half a second, of which finding out how fast the line is takes most
     ],
 )
 async def test_reading_on_comes_to_what_the_line_gives(

@@ -46,6 +46,7 @@ class Carrier:
         made: set[FileId],
         now_s: Callable[[], float],
         algorithm: str = BLAKE3,
+        remade: Callable[[RemotePath], None] = lambda path: None,
     ) -> None:
         self._handlers = handlers
         self._call = handlers.call
@@ -56,6 +57,7 @@ class Carrier:
         self._now_s = now_s
         self._made = made
         self._algorithm = algorithm
+        self._remade = remade
 
     # -- where --------------------------------------------------------------------------------------------------------
 
@@ -311,7 +313,9 @@ class Carrier:
         """Make the directories above, which somebody removed: the edit lives."""
         for depth in range(1, len(path)):
             if path[:depth] not in ((PRIVATE,), PARKED):
-                await self._make_directory(path[:depth], 0o755)
+                _, made, _ = await self._make_directory(path[:depth], 0o755)
+                if made:
+                    self._remade(path[:depth])
 
 
 def holder(order: Put) -> Copy | None:

@@ -110,6 +110,7 @@ class Plug(Sight):
         self._report = report
         self._identity = identity
         self._remember_identity = remember_identity
+        self.on_remade: Callable[[RemotePath], None] = lambda path: None  # it was removed with all that was in it
         self.is_another_place = False  # what answered last is not the place that the entry was
         runner = runner if runner is not None else Threads(lanes + 2)
         self._opener = Opener(
@@ -224,6 +225,7 @@ class Plug(Sight):
             made=self._made,
             now_s=self._now_s,
             algorithm=self.driver.manifest.digest,
+            remade=lambda path: self.on_remade(path),  # noqa: PLW0108  whoever is to be told comes later
         )
 
     def _new_chunks(self, handlers: Handlers) -> Chunks:

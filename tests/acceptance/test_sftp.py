@@ -1,6 +1,7 @@
 """An entry on a server, through a real mount: what is saved is there, what others do there is here; trouble passes."""
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -105,6 +106,20 @@ def test_a_restart_lists_nothing_again(new_onitu: Maker, new_sshd: NewSshd) -> N
     until("the deletion is seen", lambda: not (onitu.mnt / "d4" / "4").exists())
     assert sum(len(names) for _, _, names in os.walk(onitu.mnt)) == 300
     assert entry_state(onitu)["seen"] == {"names": 0, "directories_left": 0, "complete": True}
+
+
+def test_a_directory_that_was_removed_there_and_made_again_by_us(new_onitu: Maker, new_sshd: NewSshd) -> None:
+    """It stands there again before anybody looked: what had been in it is gone all the same."""
+    server = new_sshd()
+    onitu = mounted(new_onitu, server, watch="1 h")
+    (onitu.mnt / "d").mkdir()
+    (onitu.mnt / "d" / "old").write_bytes(b"old")
+    onitu.wait()
+    shutil.rmtree(server.files / "d")
+    (onitu.mnt / "d" / "new").write_bytes(b"new")
+    onitu.wait()
+    assert read(server.files / "d" / "new") == b"new"
+    until("both hold the same", lambda: os.listdir(onitu.mnt / "d") == os.listdir(server.files / "d"))
 
 
 def test_a_part_of_a_large_file_is_read_without_the_rest(new_onitu: Maker, new_sshd: NewSshd) -> None:

@@ -67,6 +67,7 @@ class Intake:
         self._later: list[tuple[float, RemotePath, bool]] = []  # when, what, whether it is to be listed
         self._tries: dict[RemotePath, int] = {}
         self._to_list: dict[RemotePath, None] = {}  # the last one first, so that few wait
+        self._plug.on_remade = self.list_again
         self._wake = trio.Event()
         self._halted = False  # the user is being asked
         self._all_is_to_be_seen = False  # everything is being listed

@@ -399,6 +399,19 @@ async def test_many_changes_in_one_directory_are_one_list(s: Subject, control: C
         assert told.all[0].paths == ((b"many",),)
 
 
+async def test_a_folder_that_got_another_name_is_listed(s: Subject, control: Control) -> None:
+    """What went from it under the old name is told by that name only, which may mean something else by now."""
+    control.mkdir("/old")
+    control.write("/old/f", b"x")
+    async with watched(s) as told:
+        cursor = told.all[-1].cursor
+    control.delete("/old/f")
+    control.move("/old", "/new")
+    control.mkdir("/old")
+    async with watched(s, cursor) as told:
+        assert (b"new",) in told.all[0].below
+
+
 async def test_watching_can_be_ended_while_nothing_changes(s: Subject, control: Control) -> None:
     before = mark(control)
     with trio.fail_after(20):

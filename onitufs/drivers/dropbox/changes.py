@@ -120,6 +120,7 @@ class Changes:
         if everything:
             return Sighted(below=((),), cursor=cursor)
         paths: dict[RemotePath, None] = {}
+        folders: dict[RemotePath, None] = {}
         for entry in entries:
             lower = entry.path_lower[len(self._root_lower) :]
             if not lower:
@@ -128,9 +129,11 @@ class Changes:
             if not all(map(names.is_possible, path)):
                 continue
             self._learn(lower, path, entry)
+            if isinstance(entry, files.FolderMetadata):  # what went from it before it got this name was told by another
+                folders[path] = None
             if not (isinstance(entry, files.FileMetadata) and (path, rev_of(entry)) in self._own):
                 paths[path] = None
-        return self._sighted(paths, cursor)
+        return self._sighted(paths, folders, cursor)
 
     def _learn(self, lower: str, path: RemotePath, entry: Any) -> None:
         """What a change says of directories: this one is there, or whatever was there has gone."""
@@ -162,10 +165,11 @@ class Changes:
         written = parts[depth] if len(parts) > depth and names.fold(parts[depth]) == names.fold(last) else last
         return (*outer, names.shortened(names.read(written)))
 
-    def _sighted(self, paths: Iterable[RemotePath], cursor: str) -> Sighted:
+    def _sighted(self, paths: Iterable[RemotePath], folders: Iterable[RemotePath], cursor: str) -> Sighted:
         counted = Counter(path[:-1] for path in paths)
-        below = tuple(parent for parent, count in counted.items() if count >= MANY and self._inside(parent) <= count)
-        left = tuple(path for path in paths if path[:-1] not in below)
+        many = [parent for parent, count in counted.items() if count >= MANY and self._inside(parent) <= count]
+        below = tuple(dict.fromkeys([*folders, *many]))
+        left = tuple(path for path in paths if path[:-1] not in many)
         return Sighted(paths=left, below=below, cursor=cursor)
 
     def _inside(self, parent: RemotePath) -> int:

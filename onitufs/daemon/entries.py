@@ -238,7 +238,6 @@ class Entries:
             plug.accept_place()
             log.warning("another place is the entry from now on", extra={"entry": name})
             if intake is not None:
-                intake.forget_cursor()
                 intake.settle(accept=accept, restore=restore)
         elif asked is not None:
             self._catalog.commit({keys.meta(f"question:{name}"): None})

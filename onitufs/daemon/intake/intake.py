@@ -133,10 +133,6 @@ class Intake:
         self._arriving.trusts = not restore
         self.list_again(())
 
-    def forget_cursor(self) -> None:
-        """It is another place from now on."""
-        self._cursor = self._told_up_to = None
-
     # -- running -------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:

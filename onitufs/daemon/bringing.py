@@ -73,6 +73,12 @@ class Bringing:
         if file in self._running:
             self._running[file][1].cancel()
 
+    def try_again(self) -> None:
+        """An entry is up again: what could not be brought may be there."""
+        failed, self._failed = self._failed, {}
+        for file in failed:
+            self._ask(file)
+
     def next_try_s(self, file: FileId) -> float | None:
         """Seconds until what failed is to be tried again: ask about the file then."""
         failed = self._failed.get(file)

@@ -12,6 +12,7 @@ import trio
 from onitufs.catalog import keys
 from onitufs.catalog.records import pack_value, unpack_value
 from onitufs.drivers.accounts import Accounts
+from onitufs.drivers.health import Health
 from onitufs.drivers.plug import Plug
 from onitufs.drivers.registry import ManifestedDriver, Registry
 from onitufs.model.copies import Copy
@@ -160,13 +161,18 @@ class Entries:
             bandwidth=wanted.bandwidth,
         )
         plug.on_room = placing.has_room
-        plug.health.on_change = functools.partial(placing.events.entry, name, plug.health)
+        plug.health.on_change = functools.partial(self._health_changed, name, plug.health)
         if self._known("paused", name):
             plug.pause()
         running = self._running[name] = _Running(wanted, plug, self._intake(wanted, plug))
         if self._nursery is not None:
             self._nursery.start_soon(self._live, running)
         return running
+
+    def _health_changed(self, name: EntryName, health: Health) -> None:
+        self._placing.events.entry(name, health)
+        if health.state == "up":
+            self._placing.bringing.try_again()
 
     def _intake(self, wanted: EntrySetup, plug: Plug) -> Intake | None:
         """What takes over the changes of others; none where nothing is to come back."""

@@ -4,7 +4,6 @@ The catalog's unsettled index is the truth of what is to do; what this module re
 wake-up costs time, never a file.
 """
 
-import heapq
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -26,6 +25,7 @@ from onitufs.referee import ledger
 from onitufs.referee.reconcile import orders_for
 from onitufs.volume.tree import Changes
 
+from .alarms import Alarms
 from .bringing import Bringing
 from .events import Events
 from .facts import Facts
@@ -111,7 +111,7 @@ class Placing:
         self._began_s = trio.current_time() - 60
         self._age_walk_s = trio.current_time() + AGE_WALK_S
         self._changed_s: dict[FileId, float] = {}
-        self._later: list[tuple[float, FileId]] = []
+        self._later = Alarms()
         self._deferred: deque[tuple[float, FileId]] = deque()  # placed on one entry, expected on others
         self._until_durable: deque[tuple[Seq, FileId]] = deque()
         self._waiters: dict[FileId, set[FileId]] = {}
@@ -332,8 +332,7 @@ class Placing:
         at_s = trio.current_time() + RETRY_S
         if self._fresh:
             at_s = min(at_s, self._ripe_s())
-        if self._later:
-            at_s = min(at_s, self._later[0][0])
+        at_s = min(at_s, self._later.next_s)
         if self._deferred:
             at_s = min(at_s, self._deferred[0][0])
         return max(0.0, at_s - trio.current_time())
@@ -356,8 +355,8 @@ class Placing:
             self._age_walk_s = now_s + AGE_WALK_S
             if self.facts.rulebook.looks_at.age:
                 self.ask_tree()
-        while self._later and self._later[0][0] <= now_s:
-            self.ask(heapq.heappop(self._later)[1])
+        for file in self._later.due(now_s):
+            self.ask(file)
         while self._deferred and self._deferred[0][0] <= now_s:
             file = self._deferred.popleft()[1]
             if self.volume.catalog.get(keys.unsettled(file)) is not None:
@@ -521,7 +520,7 @@ class Placing:
 
     def _ask_later(self, file: FileId, wait_s: float) -> None:
         if len(self._later) < MOST_REMEMBERED:
-            heapq.heappush(self._later, (trio.current_time() + wait_s, file))
+            self._later.set(file, trio.current_time() + wait_s)
         else:
             self._sweep_again = True
 

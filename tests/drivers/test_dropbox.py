@@ -2,25 +2,31 @@
 
 import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 import trio
 
 from onitufs.drivers import dropbox
 from onitufs.drivers.conformance.subject import Bytes, Entry, Subject, connected, new_driver, upload
 from onitufs.drivers.conformance.watching import watched
+from onitufs.drivers.dropbox.refusals import NotUnderstood
+from onitufs.drivers.handlers import PARKED
 from onitufs.model.copies import RemoteState
 from onitufs.model.digests import shown
 from onitufs.model.errors import (
     AuthNeeded,
+    Conflict,
     DriverError,
     Gone,
     NameNotAllowed,
     NeedsPerson,
     QuotaFull,
     ServiceError,
+    TooLarge,
 )
 from onitufs.model.files import Kind
 from tests.dropbox_emulator.fixture import DropboxEmulator, dropbox_emulator, dropbox_process
@@ -114,6 +120,30 @@ async def test_writes_of_many_threads_do_not_meet(s: Subject, control: Control) 
     assert len(s.outside.names(())) == 16
 
 
+async def test_parking_for_the_first_time_meets_no_other_write(s: Subject, control: Control) -> None:
+    revs = [(await s.put((b"%d" % number,), b"x")).rev for number in range(3)]
+    control.settings(commit_hold_s=0.05)
+    async with trio.open_nursery() as nursery:
+        for number, rev in enumerate(revs):
+            name = b"%d" % number
+            nursery.start_soon(s.call, "move_file", (name,), rev, Kind.FILE, (*PARKED, name), None)
+            nursery.start_soon(s.put, (b"new%d" % number,), b"x")
+    assert s.outside.names(PARKED) == {b"0", b"1", b"2"}
+
+
+async def test_making_the_root_meets_no_write_of_another_entry(
+    dropbox_emulator: DropboxEmulator, control: Control, s: Subject, tmp_path: Path
+) -> None:
+    control.settings(commit_hold_s=0.05)
+    second = new_driver(entry_on(dropbox_emulator, tmp_path, "/second"), tmp_path / "second")
+    async with trio.open_nursery() as nursery:
+        for number in range(4):
+            nursery.start_soon(s.put, (b"%d" % number,), b"x")
+        nursery.start_soon(second.call, "connect")
+    await second.call("close")
+    assert control.stat("/second")["is"] == "folder"
+
+
 async def test_expired_tokens_are_refreshed_once_by_many_threads(s: Subject, control: Control) -> None:
     await s.put((b"f",), b"x")
     control.expire_tokens()
@@ -204,7 +234,7 @@ REFUSALS: list[tuple[dict[str, Any], type[DriverError], str, float | None]] = [
     ({"status": 429, "body": "slow"}, ServiceError, "asks for a pause", 5.0),
     ({"status": 429, "headers": {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}}, ServiceError, "no sense", None),
     ({"status": 503, "body": "x"}, ServiceError, "has trouble", None),
-    ({"status": 400, "body": "no such field\nat all"}, NeedsPerson, "no such field; report it", None),
+    ({"status": 400, "body": "no such field\nat all"}, NotUnderstood, "no such field; report it", None),
     ({"drop": "before"}, ServiceError, "no connection", None),
     ({"status": 409, "body": "no json", "content_type": "application/json"}, ServiceError, "no sense", None),
     (
@@ -231,6 +261,13 @@ REFUSALS: list[tuple[dict[str, Any], type[DriverError], str, float | None]] = [
         NameNotAllowed, "does not let us write there", None,
     ),
     ({"error": {".tag": "content_hash_mismatch"}}, ServiceError, "not what was sent", None),
+    (
+        {
+            "error": {".tag": "path", "reason": {".tag": "member_folder_insufficient_space"}, "upload_session_id": "s"},
+            "unchecked": True,
+        },
+        QuotaFull, "is full; delete", None,
+    ),
 ]  # fmt: skip
 
 
@@ -247,6 +284,86 @@ async def test_each_trouble_is_an_error_of_its_kind(
     await s.put((b"f",), b"x")
 
 
+@pytest.mark.parametrize("who", ["team_folder", "member_folder"])
+async def test_a_move_for_which_there_is_no_quota_waits_for_it(s: Subject, control: Control, who: str) -> None:
+    state = await s.put((b"f",), b"x")
+    control.fault("files/move_v2", unchecked=True, error={".tag": f"{who}_insufficient_quota"})
+    with pytest.raises(QuotaFull):
+        await s.call("move_file", (b"f",), state.rev, Kind.FILE, (b"g",), None)
+
+
+async def test_a_line_that_breaks_in_the_handshake_is_no_certificate_in_doubt(
+    entry: Entry, control: Control, tmp_path: Path
+) -> None:
+    control.settings(hang_up_in_handshake=True)
+    driver = new_driver(entry, tmp_path / "work")
+    with pytest.raises(ServiceError, match="no connection to Dropbox"):
+        await driver.call("connect")
+    await driver.call("close")
+
+
+async def test_a_certificate_that_nobody_vouches_for_needs_a_person(
+    dropbox_emulator: DropboxEmulator, entry: Entry, tmp_path: Path
+) -> None:
+    elsewhere = replace(dropbox_emulator, ca_file=Path(certifi.where()))
+    driver = new_driver(entry_on(elsewhere, tmp_path), tmp_path / "work")
+    with pytest.raises(NeedsPerson, match="certificate is not to be trusted"):
+        await driver.call("connect")
+    await driver.call("close")
+
+
+@pytest.mark.parametrize("size", [5, 2 * MIB])
+async def test_a_time_that_dropbox_cannot_take_is_left_out(s: Subject, control: Control, size: int) -> None:
+    wanted = replace(upload((b"f",), bytes(size)), mtime_ns=-(1200 * 365 * 86400) * 10**9)  # in the 8th century
+    await s.call("upload_file", wanted, Bytes(bytes(size)))
+    assert control.stat("/f")["size"] == size
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ({".tag": "lookup_failed", "lookup_failed": {".tag": "not_found"}}, ServiceError),
+        ({".tag": "lookup_failed", "lookup_failed": {".tag": "incorrect_offset", "correct_offset": 5}}, ServiceError),
+        ({".tag": "lookup_failed", "lookup_failed": {".tag": "too_large"}}, TooLarge),
+    ],
+)
+async def test_an_upload_that_dropbox_does_not_know_any_more_is_trouble_that_passes(
+    s: Subject, control: Control, error: dict[str, Any], kind: type[DriverError]
+) -> None:
+    control.fault("files/upload_session/finish", error=error)
+    with pytest.raises(kind):
+        await s.put((b"f",), bytes(2 * MIB))
+    await s.put((b"f",), bytes(2 * MIB))
+
+
+async def test_uploads_that_dropbox_forgot_before_their_commit_are_trouble_that_passes(
+    s: Subject, control: Control
+) -> None:
+    wanted = [(upload((b"%d" % number,), b"x"), Bytes(b"x")) for number in range(3)]
+    control.fault("files/upload_session/finish_batch_v2", hold="commit")
+    answers: list[Any] = []
+
+    async def send() -> None:
+        answers.extend(await s.call("upload_batch", wanted))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(send)
+        await trio.to_thread.run_sync(control.wait_at_gate, "commit")
+        control.advance(seconds=8 * 86400)
+        control.release("commit")
+    assert [isinstance(answer, ServiceError) for answer in answers] == [True] * 3
+
+
+async def test_a_list_that_dropbox_cannot_go_on_with_is_trouble_that_passes(s: Subject, control: Control) -> None:
+    control.settings(page_size=2)
+    for number in range(5):
+        control.write(f"/{number}", b"")
+    control.fault("files/list_folder/continue", error={".tag": "reset"})
+    with pytest.raises(ServiceError):
+        await s.call("list_directory", ())
+    assert len(await s.call("list_directory", ())) == 5
+
+
 async def test_a_revoked_token_needs_a_login(s: Subject, control: Control) -> None:
     control.revoke_tokens()
     with pytest.raises(AuthNeeded, match="; run: onitufs auth login conformance"):
@@ -260,6 +377,33 @@ async def test_without_a_login_it_says_so(entry: Entry, tmp_path: Path) -> None:
         with pytest.raises(AuthNeeded, match=r"is not logged in: .*; run: onitufs auth login conformance"):
             await driver.call(handler)
     await driver.call("close")
+
+
+async def test_a_directory_with_too_much_in_it_to_be_moved_is_no_trouble_for_others(
+    s: Subject, control: Control
+) -> None:
+    await s.call("make_directory", (b"d",), 0o755)
+    await s.put((b"d", b"f"), b"x")
+    control.settings(tree_limit=1)
+    with pytest.raises(NameNotAllowed, match="more items than Dropbox moves at once"):
+        await s.call("move_file", (b"d",), "", Kind.DIRECTORY, (b"e",), None)
+
+
+async def test_a_folder_shared_with_others_is_neither_left_nor_moved(s: Subject, control: Control) -> None:
+    control.mkdir("/shared")
+    control.mark("/shared", share_id="84528192421")
+    rev = (await s.call("stat", (b"shared",))).state.rev
+    assert not await s.call("remove_directory", (b"shared",), rev)
+    control.mkdir("/shared/inside")
+    for path in ((b"elsewhere",), (*PARKED, b"1")):
+        with pytest.raises(NameNotAllowed, match="shared with others"):
+            await s.call("move_file", (b"shared",), rev, Kind.DIRECTORY, path, None)
+    await s.call("move_file", (b"shared", b"inside"), "", Kind.DIRECTORY, (b"shared", b"moved"), None)
+    assert await s.call("remove_directory", (b"shared", b"moved"), "")
+    await s.call("make_directory", (b"other",), 0o755)
+    with pytest.raises(Conflict):
+        await s.call("move_file", (b"other",), "", Kind.DIRECTORY, (b"shared",), rev)
+    assert control.stat("/shared")["is"] == "folder"
 
 
 # -- names ------------------------------------------------------------------------------------------------------------
@@ -347,6 +491,16 @@ async def test_a_folder_as_root_is_made_once_and_known_again(
     await driver.call("close")
 
 
+async def test_a_root_is_found_however_its_letters_are_put_together(
+    dropbox_emulator: DropboxEmulator, control: Control, tmp_path: Path
+) -> None:
+    async with connected(entry_on(dropbox_emulator, tmp_path, "/U\u0308ber"), tmp_path / "work") as s:
+        await s.put((b"f",), b"x")
+        assert await s.call("stat", (b"f",)) is not None
+        await s.call("stat", ())
+    assert {each["path"] for each in control.list()} == {"/\u00dcber", "/\u00dcber/f"}
+
+
 async def test_room_is_what_the_account_and_the_team_leave(s: Subject, control: Control) -> None:
     control.change_account(allocated=10 * MIB)
     await s.put((b"f",), bytes(MIB))
@@ -375,6 +529,12 @@ async def test_a_cursor_that_dropbox_forgot_has_everything_listed(s: Subject, co
         control.reset_cursors()
         await told.until(lambda: any(() in each.below for each in told.all[before:]), "everything")
         await told.after(lambda: s.outside.write((b"g",), b"x"), (b"g",))
+
+
+async def test_a_cursor_that_makes_no_sense_to_dropbox_has_everything_listed(s: Subject, control: Control) -> None:
+    async with watched(s, "AAEofanotherapp") as told:
+        assert told.all[0].below == ((),)
+        await told.after(lambda: s.outside.write((b"f",), b"x"), (b"f",))
 
 
 async def test_names_in_changes_are_as_they_are_written(s: Subject, control: Control) -> None:

@@ -12,7 +12,7 @@ from onitufs.drivers.handlers import RemotePath, Sighted
 
 from . import names
 from .client import Client
-from .refusals import Reset
+from .refusals import NotUnderstood, Reset
 from .tree import Tree, name_of, rev_of
 
 LONGPOLL_S = 30
@@ -62,7 +62,11 @@ class Changes:
     async def watch(self, cursor: str | None, tell: Tell) -> None:
         """See handlers.Watches. The cursor is Dropbox's."""
         listed_s = trio.current_time()
-        sighted: Sighted | None = await self._since(cursor)
+        sighted: Sighted | None
+        try:
+            sighted = await self._since(cursor)
+        except NotUnderstood:  # of another app, or damaged; as it is kept, it would stop us at each start
+            sighted = await self._since(None)
         while True:
             if sighted is not None:
                 assert sighted.cursor is not None

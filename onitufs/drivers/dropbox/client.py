@@ -6,6 +6,7 @@ account. Everything it raises becomes one of our own errors.
 
 import logging
 import os
+import ssl
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -14,10 +15,12 @@ import dropbox
 import requests
 from dropbox import exceptions
 from stone.backends.python_rsrc.stone_validators import ValidationError
+from urllib3.exceptions import HTTPError
+from urllib3.util.ssl_match_hostname import CertificateError
 
 from onitufs.model.errors import AuthNeeded, DriverError, NeedsPerson, ServiceError
 
-from .refusals import refusal, tags
+from .refusals import NotUnderstood, refusal, tags
 
 CA_VARIABLE = "ONITUFS_DROPBOX_CA"
 """Names a file of certificates to trust instead of the usual ones. For tests."""
@@ -68,13 +71,18 @@ class SingleFlight(dropbox.Dropbox):  # type: ignore[misc]  # the SDK has no typ
             super().refresh_access_token(*args, **kwargs)
 
 
+_COMMITS: dict[str, threading.Lock] = {}
+_COMMITS_LOCK = threading.Lock()
+
+
 class Client:
-    """Calls of one entry. `call` runs in threads, many at a time."""
+    """Calls of one entry. `call` and `commit` run in threads, many at a time."""
 
     def __init__(self, app_key: str, token: str, login: str, session: requests.Session) -> None:
         """`login`: the command that helps when the token is not good any more."""
         self._login = login
         self._session = session
+        self._commits = threading.Lock()
         self.sdk = SingleFlight(
             oauth2_refresh_token=token,
             app_key=app_key,
@@ -91,6 +99,16 @@ class Client:
             return function(*args, **kwargs)
         except Exception as exc:  # all of it is the SDK's, see meaning
             raise self.meaning(exc) from exc
+
+    def writes_to(self, account: str) -> None:
+        """Whose the token is. Dropbox takes one write of an account at a time, and refuses others that meet it."""
+        with _COMMITS_LOCK:
+            self._commits = _COMMITS.setdefault(account, threading.Lock())
+
+    def commit(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """As `call`, for whatever changes what stands in the account: in turn, whichever entry it is for."""
+        with self._commits:
+            return self.call(function, *args, **kwargs)
 
     @staticmethod
     def refusal(entry: Any) -> DriverError | None:
@@ -109,12 +127,12 @@ class Client:
             return NeedsPerson("the account's root folder is another one now; correct the setup's `root`")
         if isinstance(exc, exceptions.BadInputError | ValidationError):
             why = str(getattr(exc, "message", exc)).splitlines()[0][:200]
-            return NeedsPerson(f"Dropbox does not understand us: {why}; report it")
+            return NotUnderstood(f"Dropbox does not understand us: {why}; report it")
         if isinstance(exc, exceptions.InternalServerError):
             return ServiceError(f"Dropbox has trouble (status {exc.status_code})")
         if isinstance(exc, exceptions.HttpError):
             return ServiceError(f"Dropbox answered with status {exc.status_code}")
-        if isinstance(exc, requests.exceptions.SSLError):
+        if isinstance(exc, requests.exceptions.SSLError) and _doubts_certificate(exc):
             return NeedsPerson("Dropbox's certificate is not to be trusted; see who is between, and the clock")
         if isinstance(exc, requests.RequestException | OSError):
             return ServiceError(f"no connection to Dropbox: {_brief(exc)}")
@@ -133,6 +151,15 @@ class Client:
 
     def close(self) -> None:
         self._session.close()
+
+
+def _doubts_certificate(exc: BaseException) -> bool:
+    """Whether a library's error says that it is not Dropbox who answers. A line that breaks while TLS is agreed on is
+    one of TLS, too."""
+    inner = [exc.__cause__, exc.__context__, getattr(exc, "reason", None), *exc.args]
+    return isinstance(exc, ssl.SSLCertVerificationError | CertificateError) or any(
+        _doubts_certificate(each) for each in inner if isinstance(each, OSError | HTTPError | CertificateError)
+    )
 
 
 def _brief(exc: Exception) -> str:

@@ -1,5 +1,6 @@
 """The handlers of dropbox. All but `watch` are plain: they run in the entry's threads, many at a time."""
 
+import unicodedata
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -26,8 +27,8 @@ from .changes import Changes, Own
 from .client import Client, new_session
 from .options import DropboxOptions
 from .reading import Reader
-from .tree import Tree, found_of, id_in, is_left_out, rev_of, state_of, theirs
-from .uploading import CHUNK, Uploader, commits_of
+from .tree import Tree, found_of, id_in, is_left_out, is_share, rev_of, state_of, theirs
+from .uploading import CHUNK, Uploader
 
 
 class Dropbox:
@@ -53,11 +54,10 @@ class Dropbox:
     def connect(self) -> str:
         client = self._client = self._new_client()
         self._identity, root_lower = self._found(client, make=self._gear.identity is None)
-        account = self.account = self._identity.partition(" ")[0]
+        self.account = self._identity.partition(" ")[0]
         own = self._own = Own()
         tree = self._tree = Tree(client, self._root)
-        self._commits = commits_of(account)
-        self._uploader = Uploader(client, tree, self._commits)
+        self._uploader = Uploader(client, tree)
         self._reader = Reader(client, tree)
         self._changes = Changes(client, tree, root_lower, own)
         return self._identity
@@ -93,12 +93,13 @@ class Dropbox:
     def _found(self, client: Client, *, make: bool, may_be_made: bool = False) -> tuple[str, str]:
         """Identity of the place, and its path as Dropbox folds it. Raises NeedsPerson if it is another place."""
         account = client.call(client.sdk.users_get_current_account).account_id
+        client.writes_to(account)
         root: Any = None
         if self._root:
             tree = Tree(client, "")
             root = tree.metadata(self._root)
             if root is None and make:
-                root = client.call(client.sdk.files_create_folder_v2, self._root).metadata
+                root = client.commit(client.sdk.files_create_folder_v2, self._root).metadata
             if root is None and may_be_made:
                 return account, ""
             if not isinstance(root, files.FolderMetadata):
@@ -167,7 +168,7 @@ class Dropbox:
         stored = f"{parent}/{names.plain(path[-1])}"
         for _ in range(3):
             try:
-                made = self._committing(self._client.sdk.files_create_folder_v2, stored).metadata
+                made = self._client.commit(self._client.sdk.files_create_folder_v2, stored).metadata
             except Conflict:
                 found, stored = self._tree.look(path)
                 if isinstance(found, files.FolderMetadata):
@@ -210,10 +211,6 @@ class Dropbox:
         self._own.add(upload.path, state.rev)
         return state
 
-    def _committing(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        with self._commits:
-            return self._client.call(function, *args, **kwargs)
-
     # -- moving and removing ------------------------------------------------------------------------------------------
 
     def move_file(self, path: RemotePath, rev: str, kind: Kind, to: RemotePath, replaces: str | None) -> RemoteState:
@@ -229,14 +226,16 @@ class Dropbox:
         there, where = self._tree.look(to)
         if there is not None and there.id == found.id:
             return state_of(found)
+        if is_share(found):
+            raise NameNotAllowed("a folder that is shared with others is moved on dropbox.com only; move it there")
         if there is not None:
             self._make_room(there, where, replaces)
-        moved = self._committing(self._client.sdk.files_move_v2, at, where).metadata
+        moved = self._client.commit(self._client.sdk.files_move_v2, at, where).metadata
         better = f"{where.rpartition('/')[0]}/{names.plain(to[-1])}"
         if where != better and names.fold(at) == names.fold(better):
             # It differed in case only, and stood in its own way: it has its new name already, but not spelled well.
             try:
-                moved = self._committing(self._client.sdk.files_move_v2, where, better).metadata
+                moved = self._client.commit(self._client.sdk.files_move_v2, where, better).metadata
                 where = better
             except Conflict:
                 pass
@@ -252,9 +251,9 @@ class Dropbox:
         if replaces is None or not _is(there, replaces, Kind.DIRECTORY if directory else Kind.FILE):
             raise Conflict("something else stands where it is to be moved to")
         if not directory:
-            self._committing(self._client.sdk.files_delete_v2, where, parent_rev=there.rev)
-        elif not self._remove_empty(where):
-            raise Conflict("a directory that is not empty stands where it is to be moved to")
+            self._client.commit(self._client.sdk.files_delete_v2, where, parent_rev=there.rev)
+        elif not self._remove_empty(there, where):
+            raise Conflict("a directory that is shared or not empty stands where it is to be moved to")
 
     def _moved_already(self, rev: str, to: RemotePath) -> RemoteState:
         """The state of what was moved before, if its answer was lost. Raises Gone."""
@@ -276,7 +275,7 @@ class Dropbox:
                 return
             if not _is(found, rev, Kind.FILE):
                 raise Conflict("it is another one now")
-            self._committing(self._client.sdk.files_delete_v2, at, parent_rev=found.rev)
+            self._client.commit(self._client.sdk.files_delete_v2, at, parent_rev=found.rev)
         except Gone:
             return
 
@@ -287,26 +286,29 @@ class Dropbox:
                 return True
             if not _is(found, rev, Kind.DIRECTORY):
                 return False
-            return self._remove_empty(at)
+            return self._remove_empty(found, at)
         except Gone:
             return True
         finally:
             self._tree.forget(path)
 
-    def _remove_empty(self, stored: str) -> bool:
-        """Dropbox removes a folder with all that is in it: so it is looked into first."""
+    def _remove_empty(self, folder: Any, stored: str) -> bool:
+        """Dropbox removes a folder with all that is in it: so it is looked into first. To remove a shared one is to
+        leave it to the others: that is a person's to do."""
+        if is_share(folder):
+            return False
         page = self._client.call(self._client.sdk.files_list_folder, stored, limit=1)
         while not page.entries and page.has_more:
             page = self._client.call(self._client.sdk.files_list_folder_continue, page.cursor)
         if any(not isinstance(entry, files.DeletedMetadata) for entry in page.entries):
             return False
-        self._committing(self._client.sdk.files_delete_v2, stored)
+        self._client.commit(self._client.sdk.files_delete_v2, stored)
         return True
 
 
 def _normal(root: str) -> str:
-    """A folder as Dropbox wants its path: "" for all."""
-    parts = [part for part in root.split("/") if part]
+    """A folder as Dropbox wants its path, and has it: "" for all."""
+    parts = [part for part in unicodedata.normalize("NFC", root).split("/") if part]
     return "".join(f"/{part}" for part in parts)
 
 

@@ -16,7 +16,8 @@ from onitufs.model.errors import (
 _BUSY = {"too_many_write_operations", "too_many_requests"}
 _FULL = {
     "insufficient_space", "insufficient_quota", "team_folder_insufficient_space", "user_insufficient_space",
-    "shared_folder_insufficient_space",
+    "shared_folder_insufficient_space", "member_folder_insufficient_space", "team_folder_insufficient_quota",
+    "member_folder_insufficient_quota",
 }  # fmt: skip
 _NOT_PERMITTED = {
     "no_write_permission", "access_restricted", "operation_suppressed", "team_folder", "locked", "no_permission",
@@ -29,11 +30,19 @@ BUSY_S = 1.0
 TRAFFIC_S = 3600.0
 
 
-class Reset(DriverError):
+class NotUnderstood(NeedsPerson):
+    """What we ask makes no sense to Dropbox."""
+
+
+# What follows is for who can do something about it. To anybody else it is passing trouble, as it is not there when all
+# of it is done again.
+
+
+class Reset(ServiceError):
     """The cursor is good for nothing any more."""
 
 
-class Offset(DriverError):
+class Offset(ServiceError):
     """An upload session holds another number of bytes: `correct`."""
 
     def __init__(self, correct: int) -> None:
@@ -41,7 +50,7 @@ class Offset(DriverError):
         self.correct = correct
 
 
-class SessionLost(DriverError):
+class SessionLost(ServiceError):
     """There is no such upload session any more, or it takes no more bytes."""
 
 
@@ -66,6 +75,8 @@ def refusal(error: Any) -> DriverError:
         return QuotaFull("the Dropbox is full; delete something there, or get more space")
     if last == "reset":
         return Reset("Dropbox does not know any more what changed since")
+    if last in {"too_large", "payload_too_large"}:
+        return TooLarge("the file is larger than Dropbox takes; place it elsewhere")
     if last == "incorrect_offset":
         return Offset(_value(error).correct_offset)
     if found[:1] == ["lookup_failed"] or last in {"closed", "not_closed"} or found == ["not_found"]:
@@ -84,10 +95,8 @@ def refusal(error: Any) -> DriverError:
         )
     if said & _NOT_READABLE:
         return NeedsPerson(f"Dropbox does not give this file out ({last}); see it on dropbox.com")
-    if last in {"too_large", "payload_too_large"}:
-        return TooLarge("the file is larger than Dropbox takes; place it elsewhere")
     if last == "too_many_files":
-        return NeedsPerson("the folder has more items than Dropbox moves at once; move it on dropbox.com")
+        return NameNotAllowed("the folder has more items than Dropbox moves at once; move them in parts")
     if last == "upload_traffic_limit_reached":
         return ServiceError("the account has uploaded as much as it may for now", TRAFFIC_S)
     if last == "content_hash_mismatch":

@@ -72,7 +72,7 @@ class Tree:
     def _make_private(self, path: RemotePath) -> str:
         stored = f"{self.directory(path[:-1])}/{path[-1].decode()}"
         with contextlib.suppress(Conflict):  # it is there
-            self._client.call(self._client.sdk.files_create_folder_v2, stored)
+            self._client.commit(self._client.sdk.files_create_folder_v2, stored)
         return self.note(path, stored)
 
     # -- what stands there --------------------------------------------------------------------------------------------
@@ -164,6 +164,13 @@ def is_left_out(metadata: Any) -> bool:
     return not metadata.is_downloadable or metadata.symlink_info is not None
 
 
+def is_share(metadata: Any) -> bool:
+    """Whether it is the folder in which others and the user share what is in it, and not merely one inside."""
+    return isinstance(metadata, files.FolderMetadata) and bool(
+        metadata.shared_folder_id or (metadata.sharing_info and metadata.sharing_info.shared_folder_id)
+    )
+
+
 def rev_of(metadata: Any) -> str:
     """Our rev of a file: Dropbox's and the id, so that another file with another history is another one. Of a folder:
     its id."""
@@ -198,8 +205,10 @@ def found_of(metadata: Any) -> Found:
 
 
 def modified(mtime_ns: int) -> datetime | None:
-    """A time as Dropbox takes it, in whole seconds of UTC without saying so; None if it knows no such year."""
+    """A time as Dropbox takes it, in whole seconds of UTC without saying so; None if it knows no such year: it wants
+    four digits, and a year before 1000 is sent with fewer."""
     try:
-        return datetime.fromtimestamp(mtime_ns // 1_000_000_000, UTC).replace(tzinfo=None)
+        time = datetime.fromtimestamp(mtime_ns // 1_000_000_000, UTC).replace(tzinfo=None)
     except (OverflowError, ValueError, OSError):
         return None
+    return time if time.year >= 1000 else None

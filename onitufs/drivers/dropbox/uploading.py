@@ -1,9 +1,8 @@
 """Files to Dropbox: in one call, many at once, or in chunks; always on condition of what stands there."""
 
 import json
-import threading
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from dropbox import files
 
@@ -25,31 +24,16 @@ IN_ONE_CALL = 1024 * 1024
 LARGEST = 2**41 - 2**22
 _PIECE = 1024 * 1024
 _ROUNDS = 4
-_COMMITS: dict[str, threading.Lock] = {}
-_COMMITS_LOCK = threading.Lock()
-
-T = TypeVar("T")
-
-
-def commits_of(account: str) -> threading.Lock:
-    """Dropbox takes one write of an account at a time, and refuses others: whatever commits holds this."""
-    with _COMMITS_LOCK:
-        return _COMMITS.setdefault(account, threading.Lock())
 
 
 class Uploader:
     """Uploads of one entry. Raises what Client.call and the source raise."""
 
-    def __init__(self, client: Client, tree: Tree, commits: threading.Lock) -> None:
+    def __init__(self, client: Client, tree: Tree) -> None:
         self._client = client
         self._sdk = client.sdk
         self._tree = tree
-        self._commits = commits
         self._hashers: dict[str, tuple[int, DropboxHasher]] = {}
-
-    def _committing(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        with self._commits:
-            return self._client.call(function, *args, **kwargs)
 
     # -- whole files --------------------------------------------------------------------------------------------------
 
@@ -70,7 +54,7 @@ class Uploader:
         if upload.size <= IN_ONE_CALL:
 
             def send(commit: files.CommitInfo) -> Any:
-                return self._committing(
+                return self._client.commit(
                     self._sdk.files_upload,
                     data,
                     commit.path,
@@ -90,7 +74,7 @@ class Uploader:
 
     def _finish(self, session: str, size: int, commit: files.CommitInfo) -> Any:
         cursor = files.UploadSessionCursor(session_id=session, offset=size)
-        return self._committing(self._sdk.files_upload_session_finish, b"", cursor, commit)
+        return self._client.commit(self._sdk.files_upload_session_finish, b"", cursor, commit)
 
     def _placed(self, upload: Upload, send: Callable[[files.CommitInfo], Any]) -> Any:
         """Commit under the name that the file has, or is to have, on Dropbox."""
@@ -166,7 +150,7 @@ class Uploader:
             for number in to_commit
         ]
         if commits:
-            ended = self._committing(self._sdk.files_upload_session_finish_batch_v2, commits).entries
+            ended = self._client.commit(self._sdk.files_upload_session_finish_batch_v2, commits).entries
             for number, entry in zip(to_commit, ended, strict=True):
                 answers[number] = self._client.refusal(entry) or entry.get_success()
         return answers

@@ -336,6 +336,25 @@ async def test_an_upload_that_dropbox_does_not_know_any_more_is_trouble_that_pas
     await s.put((b"f",), bytes(2 * MIB))
 
 
+@pytest.mark.parametrize("status", [431, 413, 400])
+async def test_fewer_files_go_together_if_a_call_is_too_large(s: Subject, control: Control, status: int) -> None:
+    wanted = [(upload((b"%d" % number,), b"x"), Bytes(b"x")) for number in range(9)]
+    control.fault("files/upload_session/append_batch", status=status, body="too large", times=2)
+    answers = await s.call("upload_batch", wanted)
+    assert all(isinstance(answer, RemoteState) for answer in answers)
+    assert s.outside.names(()) == {each.path[0] for each, _ in wanted}
+    before = mark(control)
+    again = [(replace(each, base=answer.rev), source) for (each, source), answer in zip(wanted, answers, strict=True)]
+    await s.call("upload_batch", again)  # as many at once as were taken
+    assert calls(control, before).count("files/upload_session/append_batch") == 5
+
+
+async def test_a_call_for_one_file_that_is_too_large_is_trouble(s: Subject, control: Control) -> None:
+    control.settings(argument_limit=100)
+    with pytest.raises(ServiceError, match="status 431"):
+        await s.call("upload_batch", [(upload((b"%d" % number,), b"x"), Bytes(b"x")) for number in range(3)])
+
+
 async def test_uploads_that_dropbox_forgot_before_their_commit_are_trouble_that_passes(
     s: Subject, control: Control
 ) -> None:

@@ -20,7 +20,7 @@ from urllib3.util.ssl_match_hostname import CertificateError
 
 from onitufs.model.errors import AuthNeeded, DriverError, NeedsPerson, ServiceError
 
-from .refusals import NotUnderstood, refusal, tags
+from .refusals import NotUnderstood, TooMuchAtOnce, refusal, tags
 
 CA_VARIABLE = "ONITUFS_DROPBOX_CA"
 """Names a file of certificates to trust instead of the usual ones. For tests."""
@@ -130,6 +130,8 @@ class Client:
             return NotUnderstood(f"Dropbox does not understand us: {why}; report it")
         if isinstance(exc, exceptions.InternalServerError):
             return ServiceError(f"Dropbox has trouble (status {exc.status_code})")
+        if isinstance(exc, exceptions.HttpError) and exc.status_code in (413, 431):
+            return TooMuchAtOnce(f"Dropbox takes no request as large as this (status {exc.status_code})")
         if isinstance(exc, exceptions.HttpError):
             return ServiceError(f"Dropbox answered with status {exc.status_code}")
         if isinstance(exc, requests.exceptions.SSLError) and _doubts_certificate(exc):

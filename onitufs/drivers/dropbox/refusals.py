@@ -38,6 +38,10 @@ class NotUnderstood(NeedsPerson):
 # of it is done again.
 
 
+class TooMuchAtOnce(ServiceError):
+    """A request is larger than Dropbox, or whatever is before it, takes."""
+
+
 class Reset(ServiceError):
     """The cursor is good for nothing any more."""
 

@@ -14,13 +14,15 @@ from onitufs.model.source import Source
 
 from . import names
 from .client import Client
-from .refusals import Offset, SessionLost
+from .refusals import NotUnderstood, Offset, SessionLost, TooMuchAtOnce
 from .tree import Tree, modified, rev_of, state_of, theirs
 
 CHUNK = 16 * 1024 * 1024
 """Bytes of one call, and so of memory for each transfer; a multiple of 4 MiB, by which Dropbox hashes."""
 IN_ONE_CALL = 1024 * 1024
 """Up to this size a file's bytes are sent while the account is locked for writing: one call less."""
+MOST_TOGETHER = 1000
+"""Files of one call, by Dropbox's documentation, which gives no limit for the header that names their sessions."""
 LARGEST = 2**41 - 2**22
 _PIECE = 1024 * 1024
 _ROUNDS = 4
@@ -34,6 +36,7 @@ class Uploader:
         self._sdk = client.sdk
         self._tree = tree
         self._hashers: dict[str, tuple[int, DropboxHasher]] = {}
+        self._together = MOST_TOGETHER
 
     # -- whole files --------------------------------------------------------------------------------------------------
 
@@ -110,7 +113,7 @@ class Uploader:
     # -- many at once -------------------------------------------------------------------------------------------------
 
     def batch(self, uploads: Sequence[tuple[Upload, Source]]) -> list[RemoteState | DriverError]:
-        """See handlers.UploadsBatches: three calls for all of them."""
+        """See handlers.UploadsBatches: three calls for all of them, if Dropbox takes that many."""
         answers: list[Any] = [None] * len(uploads)
         sent: list[tuple[int, bytes, files.CommitInfo]] = []
         for number, (upload, source) in enumerate(uploads):
@@ -131,6 +134,21 @@ class Uploader:
         return answers
 
     def _sent(self, sent: list[tuple[int, bytes, files.CommitInfo]]) -> list[Any]:
+        """What became of each. Fewer go at once from now on if all of them were too much."""
+        answers: list[Any] = []
+        while sent:
+            part = sent[: self._together]
+            try:
+                answers += self._sent_together(part)
+            except (TooMuchAtOnce, NotUnderstood):  # a server says 400 as well when a header is too long for it
+                if len(part) == 1:
+                    raise
+                self._together = min(self._together, len(part) // 2)
+            else:
+                sent = sent[len(part) :]
+        return answers
+
+    def _sent_together(self, sent: list[tuple[int, bytes, files.CommitInfo]]) -> list[Any]:
         sessions = self._client.call(self._sdk.files_upload_session_start_batch, len(sent)).session_ids
         arguments = [
             files.UploadSessionAppendBatchArgEntry(

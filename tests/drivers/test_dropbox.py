@@ -19,7 +19,6 @@ from onitufs.model.copies import RemoteState
 from onitufs.model.digests import shown
 from onitufs.model.errors import (
     AuthNeeded,
-    Conflict,
     DriverError,
     Gone,
     NameNotAllowed,
@@ -420,7 +419,7 @@ async def test_a_folder_shared_with_others_is_neither_left_nor_moved(s: Subject,
     await s.call("move_file", (b"shared", b"inside"), "", Kind.DIRECTORY, (b"shared", b"moved"), None)
     assert await s.call("remove_directory", (b"shared", b"moved"), "")
     await s.call("make_directory", (b"other",), 0o755)
-    with pytest.raises(Conflict):
+    with pytest.raises(NameNotAllowed, match="shared with others"):
         await s.call("move_file", (b"other",), "", Kind.DIRECTORY, (b"shared",), rev)
     assert control.stat("/shared")["is"] == "folder"
 
@@ -537,6 +536,14 @@ async def test_own_writes_are_not_told_and_others_are(s: Subject, control: Contr
         await told.after(lambda: s.outside.write((b"theirs",), b"x"), (b"theirs",))
         assert not any((b"ours",) in each.paths for each in told.all)
         await told.after(lambda: s.outside.write((b"ours",), b"y"), (b"ours",))
+
+
+async def test_an_upload_of_ours_that_others_move_is_told_wherever_it_comes_to(s: Subject, control: Control) -> None:
+    control.settings(move_keeps_rev=True)
+    async with watched(s) as told:
+        await s.put((b"ours",), b"x")
+        await told.after(lambda: s.outside.move((b"ours",), (b"moved",)), (b"ours",), (b"moved",))
+        await told.after(lambda: s.outside.move((b"moved",), (b"ours",)), (b"ours",), (b"moved",))
 
 
 @pytest.mark.parametrize("order", ["deleted_first", "added_first"])

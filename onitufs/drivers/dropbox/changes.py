@@ -33,18 +33,29 @@ class Own:
     """Where our uploads stand, and their revs: they come back as changes, and are none. Called from many threads."""
 
     def __init__(self) -> None:
-        self._revs: OrderedDict[tuple[RemotePath, str], None] = OrderedDict()
+        self._revs: OrderedDict[RemotePath, str] = OrderedDict()
         self._lock = threading.Lock()
 
     def add(self, path: RemotePath, rev: str) -> None:
         with self._lock:
-            self._revs[path, rev] = None
+            self._revs[path] = rev
             if len(self._revs) > MOST_OWN:
                 self._revs.popitem(last=False)
 
-    def __contains__(self, upload: tuple[RemotePath, str]) -> bool:
+    def forget(self, path: RemotePath) -> None:
+        """It stands there no longer. Should it come back, with the rev that it had, that is news."""
         with self._lock:
-            return upload in self._revs
+            self._revs.pop(path, None)
+
+    def forget_all(self) -> None:
+        """Some may have gone without being told."""
+        with self._lock:
+            self._revs.clear()
+
+    def __contains__(self, upload: tuple[RemotePath, str]) -> bool:
+        path, rev = upload
+        with self._lock:
+            return self._revs.get(path) == rev
 
 
 class Changes:
@@ -75,6 +86,7 @@ class Changes:
                     sighted = Sighted(paths=sighted.paths, below=((),), cursor=cursor)
                 if () in sighted.below:
                     listed_s = trio.current_time()
+                    self._own.forget_all()
                 await tell(sighted)
             assert cursor is not None
             try:
@@ -136,6 +148,7 @@ class Changes:
             if isinstance(entry, files.FolderMetadata):  # what went from it before it got this name was told by another
                 folders[path] = None
             if not (isinstance(entry, files.FileMetadata) and (path, rev_of(entry)) in self._own):
+                self._own.forget(path)
                 paths[path] = None
         return self._sighted(paths, folders, cursor)
 

@@ -30,6 +30,8 @@ from .reading import Reader
 from .tree import Tree, found_of, id_in, is_left_out, is_share, rev_of, state_of, theirs
 from .uploading import CHUNK, Uploader
 
+_SHARED = "shared with others, and to move or remove that is to leave it; do it on dropbox.com, or choose another name"
+
 
 class Dropbox:
     """A folder of an account. Repeating any handler is safe. What is replaced or deleted stays in Dropbox's own
@@ -227,7 +229,7 @@ class Dropbox:
         if there is not None and there.id == found.id:
             return state_of(found)
         if is_share(found):
-            raise NameNotAllowed("a folder that is shared with others is moved on dropbox.com only; move it there")
+            raise NameNotAllowed(f"it is a folder {_SHARED}")
         if there is not None:
             self._make_room(there, where, replaces)
         moved = self._client.commit(self._client.sdk.files_move_v2, at, where).metadata
@@ -250,10 +252,12 @@ class Dropbox:
         directory = isinstance(there, files.FolderMetadata)
         if replaces is None or not _is(there, replaces, Kind.DIRECTORY if directory else Kind.FILE):
             raise Conflict("something else stands where it is to be moved to")
+        if is_share(there):
+            raise NameNotAllowed(f"where it is to be moved to stands a folder {_SHARED}")
         if not directory:
             self._client.commit(self._client.sdk.files_delete_v2, where, parent_rev=there.rev)
         elif not self._remove_empty(there, where):
-            raise Conflict("a directory that is shared or not empty stands where it is to be moved to")
+            raise Conflict("a directory that is not empty stands where it is to be moved to")
 
     def _moved_already(self, rev: str, to: RemotePath) -> RemoteState:
         """The state of what was moved before, if its answer was lost. Raises Gone."""

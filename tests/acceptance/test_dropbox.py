@@ -177,7 +177,7 @@ def test_equal_files_here_and_there_are_one_without_a_transfer(
     until("all is on both", lambda: read(box.onitu.roots["disk"] / "only there") == b"x")
     box.onitu.wait()
     assert set(os.listdir(box.mnt)) == {"same", "only there"}
-    assert box.control.stat("/Onitu/same") == same
+    assert box.control.stat("/Onitu/same").items() <= same.items()
     assert [each["arg"]["path"] for each in box.control.journal(route="files/download")] == ["/Onitu/only there"]
     box.onitu.ok("scrub", "--mount", box.mnt)
 

@@ -546,6 +546,22 @@ async def test_an_upload_of_ours_that_others_move_is_told_wherever_it_comes_to(s
         await told.after(lambda: s.outside.move((b"moved",), (b"ours",)), (b"ours",), (b"moved",))
 
 
+async def test_an_upload_of_ours_that_others_move_unseen_is_told_when_it_comes_back(
+    s: Subject, control: Control
+) -> None:
+    control.settings(move_keeps_rev=True)
+    async with watched(s) as told:
+        await s.put((b"ours",), b"x")
+        before = len(told.all)
+        control.fault("files/list_folder/get_latest_cursor", hold="everything")
+        control.reset_cursors()
+        await trio.to_thread.run_sync(control.wait_at_gate, "everything")
+        s.outside.move((b"ours",), (b"moved",))
+        control.release("everything")
+        await told.until(lambda: any(() in each.below for each in told.all[before:]), "everything")
+        await told.after(lambda: s.outside.move((b"moved",), (b"ours",)), (b"ours",), (b"moved",))
+
+
 @pytest.mark.parametrize("order", ["deleted_first", "added_first"])
 async def test_a_cursor_that_dropbox_forgot_has_everything_listed(s: Subject, control: Control, order: str) -> None:
     control.settings(move_order=order, empty_pages=True, page_size=3, spurious_changes=2)

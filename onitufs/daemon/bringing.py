@@ -80,9 +80,10 @@ class Bringing:
             self._ask(file)
 
     def next_try_s(self, file: FileId) -> float | None:
-        """Seconds until what failed is to be tried again: ask about the file then."""
+        """Seconds until what failed is to be tried again: ask about the file then. None: it is tried, or none did."""
         failed = self._failed.get(file)
-        return None if failed is None else max(0.0, failed[2] - trio.current_time())
+        left_s = 0.0 if failed is None else failed[2] - trio.current_time()
+        return left_s if left_s > 0 else None
 
     def _need(self, file: FileId, job: _Job) -> str:
         running = self._running.get(file)

@@ -18,7 +18,7 @@ from onitufs.model.source import Source
 
 from .calling import Handlers
 from .digesting import digest_there
-from .handlers import PARKED, PRIVATE, Found, RemotePath, Upload
+from .handlers import PARKED, PRIVATE, Found, RemotePath, Upload, shown
 
 _ROUNDS = 5
 """How often one order may find that the place changed under its hands, before it is reported as a conflict."""
@@ -107,14 +107,14 @@ class Carrier:
                 state, made = await self._call("make_directory", path, mode)
             except Gone as exc:
                 if remade or len(path) == 1:
-                    raise Stale(f"the directory for {_shown(path)} keeps going away on {self._entry}") from exc
+                    raise Stale(f"the directory for {shown(path)} keeps going away on {self._entry}") from exc
                 remade = True
                 await self._make_again(path)
             except Conflict:
                 kept = await self._set_aside(path) or kept
             else:
                 return state, made, kept
-        raise Stale(f"{_shown(path)} keeps changing on {self._entry}; it is tried again when it is at rest")
+        raise Stale(f"{shown(path)} keeps changing on {self._entry}; it is tried again when it is at rest")
 
     # -- orders -------------------------------------------------------------------------------------------------------
 
@@ -144,7 +144,7 @@ class Carrier:
                     if (state := await self._equal(found, path, order, source)) is not None:
                         return state, kept
                     kept = await self._set_aside(path) or kept
-        raise Stale(f"{_shown(path)} keeps changing on {self._entry}; it is tried again when it is at rest")
+        raise Stale(f"{shown(path)} keeps changing on {self._entry}; it is tried again when it is at rest")
 
     async def put_large_file(
         self, order: Put, path: RemotePath, source: Source, send: Callable[[Upload], Awaitable[RemoteState]]
@@ -179,7 +179,7 @@ class Carrier:
                     if found.kind is Kind.SYMLINK and found.target == order.target:
                         return found.state, kept
                     kept = await self._set_aside(path) or kept
-        raise Stale(f"{_shown(path)} keeps changing on {self._entry}; it is tried again when it is at rest")
+        raise Stale(f"{shown(path)} keeps changing on {self._entry}; it is tried again when it is at rest")
 
     async def put_directory(self, order: Put, path: RemotePath) -> Done:
         state, made, kept = await self._make_directory(path, order.mode & 0o777)
@@ -201,7 +201,7 @@ class Carrier:
                 if await self._call("stat", path) is None:
                     raise
                 if remade:
-                    raise Stale(f"the directory for {_shown(to)} keeps going away on {self._entry}") from None
+                    raise Stale(f"the directory for {shown(to)} keeps going away on {self._entry}") from None
                 remade = True
                 await self._make_again(to)
             except Conflict:
@@ -218,7 +218,7 @@ class Carrier:
                     replaces = await self._known(there, to, order.replaces)
                     if replaces is None:
                         kept = await self._set_aside(to) or kept
-        raise Stale(f"{_shown(to)} keeps changing on {self._entry}; it is tried again when it is at rest")
+        raise Stale(f"{shown(to)} keeps changing on {self._entry}; it is tried again when it is at rest")
 
     async def delete(self, order: Delete, path: RemotePath) -> Done:
         copy = order.copy
@@ -237,7 +237,7 @@ class Carrier:
                 if (known := await self._known(found, path, copy)) is None:
                     raise
                 rev = known
-        raise Stale(f"{_shown(path)} keeps changing on {self._entry}")
+        raise Stale(f"{shown(path)} keeps changing on {self._entry}")
 
     async def set_attributes(self, order: SetAttributes, path: RemotePath) -> Done:
         copy = order.copy
@@ -254,7 +254,7 @@ class Carrier:
                 if found is None or (known := await self._known(found, path, copy)) is None:
                     raise
                 rev = known
-        raise Stale(f"{_shown(path)} keeps changing on {self._entry}")
+        raise Stale(f"{shown(path)} keeps changing on {self._entry}")
 
     # -- what stands in the way ---------------------------------------------------------------------------------------
 
@@ -307,7 +307,7 @@ class Carrier:
             except Conflict:
                 continue
             return name
-        raise NeedsPerson(f"{_shown(path)} on {self._entry} has too many conflicted copies beside it; sort them out")
+        raise NeedsPerson(f"{shown(path)} on {self._entry} has too many conflicted copies beside it; sort them out")
 
     async def _make_again(self, path: RemotePath) -> None:
         """Make the directories above, which somebody removed: the edit lives."""
@@ -338,7 +338,3 @@ def _any(rev: str, found: Found) -> bool:
 def upload_of(order: Put, path: RemotePath, base: str | None) -> Upload:
     """What a driver is told of a Put of a file."""
     return Upload(path=path, size=order.size, mtime_ns=order.mtime_ns, mode=order.mode & 0o777, base=base)
-
-
-def _shown(path: RemotePath) -> str:
-    return "/".join(part.decode("utf-8", "backslashreplace") for part in path)

@@ -25,6 +25,12 @@ PRIVATE = b".onitufs"
 PARKED: RemotePath = (PRIVATE, b"parked")
 """Where Place.parent PARKING is: the driver makes it when it is needed."""
 
+
+def shown(path: RemotePath) -> str:
+    """A path for a person, whatever bytes it is made of."""
+    return "/".join(part.decode("utf-8", "backslashreplace") for part in path) or "."
+
+
 T = TypeVar("T")
 Answer: TypeAlias = T | Awaitable[T]
 

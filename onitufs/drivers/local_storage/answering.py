@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from onitufs.drivers.handlers import RemotePath
+from onitufs.drivers.handlers import RemotePath, shown
 from onitufs.model.errors import (
     Conflict,
     DriverError,
@@ -21,11 +21,6 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 _NAME = {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EMLINK}
 # Not to be entered: a file, or a symbolic link, stands where a directory of ours should be.
 _NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
-
-
-def shown(path: RemotePath) -> str:
-    """A path for a person, whatever bytes it is made of."""
-    return "/".join(part.decode("utf-8", "backslashreplace") for part in path) or "."
 
 
 @contextmanager

@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from onitufs.drivers.handlers import PRIVATE, Found, Gear, RemotePath, Sighted, Upload
+from onitufs.drivers.handlers import PRIVATE, Found, Gear, RemotePath, Sighted, Upload, shown
 from onitufs.model.copies import RemoteState
 from onitufs.model.errors import Conflict, DriverError, Gone, NeedsPerson, ServiceError
 from onitufs.model.files import Kind, kind_of
 from onitufs.model.source import Source
 
 from . import marker
-from .answering import answering, meaning, shown
+from .answering import answering, meaning
 from .options import LocalStorageOptions
 from .placing import Placer, sync_files
 from .reading import Reader, found_of

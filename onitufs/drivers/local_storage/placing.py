@@ -5,12 +5,11 @@ import stat
 from collections.abc import Callable
 from contextlib import suppress
 
-from onitufs.drivers.handlers import RemotePath, Upload
+from onitufs.drivers.handlers import RemotePath, Upload, shown
 from onitufs.model.digests import digest_of
 from onitufs.model.errors import Conflict, Stale
 from onitufs.model.source import Source
 
-from .answering import shown
 from .reading import READ
 from .syscalls import Status, begin_write
 from .trash import Trash

@@ -9,11 +9,11 @@ from contextlib import contextmanager, suppress
 
 from blake3 import blake3
 
-from onitufs.drivers.handlers import PRIVATE, Found, RemotePath
+from onitufs.drivers.handlers import PRIVATE, Found, RemotePath, shown
 from onitufs.model.errors import Conflict, Gone, NameNotAllowed
 from onitufs.model.files import Kind, kind_of
 
-from .answering import answering, meaning, shown
+from .answering import answering, meaning
 from .syscalls import Status
 from .tree import Directories, Tree, fstat, lstat, rev_of, state_of
 

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from onitufs.drivers.handlers import RemotePath
+from onitufs.drivers.handlers import RemotePath, shown
 from onitufs.model.errors import (
     DriverError,
     Gone,
@@ -20,11 +20,6 @@ from .wire import Refused, Wire
 _LONGEST_NAME = 255
 _LONGEST_PATH = 4000
 _LITTLE = 1 << 20
-
-
-def shown(path: RemotePath) -> str:
-    """A path for a person, whatever bytes it is made of."""
-    return "/".join(part.decode("utf-8", "backslashreplace") for part in path) or "."
 
 
 @contextmanager

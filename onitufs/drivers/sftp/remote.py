@@ -5,11 +5,11 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from onitufs.drivers.handlers import PARKED, PRIVATE, RemotePath
+from onitufs.drivers.handlers import PARKED, PRIVATE, RemotePath, shown
 from onitufs.model.errors import AnotherPlace, Conflict, DriverError, Gone, NameNotAllowed, NeedsPerson
 
 from . import packets
-from .answering import after_failed_write, answering, check_path, file_system, meaning, shown
+from .answering import after_failed_write, answering, check_path, file_system, meaning
 from .packets import Attributes, Code
 from .pool import Lane, Pool
 from .states import is_directory

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import trio
 
 from onitufs.catalog import keys
-from onitufs.catalog.records import unpack_unsettled
 from onitufs.drivers.plug import Plug
 from onitufs.drivers.progress import Pace, unhurried
 from onitufs.model.copies import Copy, Place
@@ -103,9 +102,9 @@ class Placing:
         self.bringing = Bringing(facts.volume, self.fetcher, self.copy_changed)
         self.bringing.on_room = self.has_room
         self.held = False  # nobody is asked about and nothing ordered, for a moment
-        self._fresh: dict[FileId, None] = {}  # changed in the mount, still being gathered
+        self._fresh: dict[FileId, str] = {}  # changed in the mount, still being gathered; why
         self._first_fresh_s = self._last_fresh_s = 0.0
-        self._to_ask: dict[FileId, bool] = {}  # whether it is to be told as an event that it changed in the mount
+        self._to_ask: dict[FileId, str] = {}  # why it changed in the mount, which is to be told as an event; or ""
         self._wake = trio.Event()
         self._progress = trio.Event()
         self._began_s = trio.current_time() - 60
@@ -121,8 +120,8 @@ class Placing:
 
     # -- events ------------------------------------------------------------------------------------------------------
 
-    def changed(self, file: FileId) -> None:
-        """A file's content, name or attributes changed in the mount."""
+    def changed(self, file: FileId, why: str) -> None:
+        """A file's content, name or attributes changed in the mount; `why` as its unsettled record says."""
         now_s = trio.current_time()
         self._changed_s[file] = self._last_fresh_s = now_s
         if self.memory.refused:
@@ -130,7 +129,8 @@ class Placing:
         if not self._fresh:
             self._first_fresh_s = now_s
             self._wake.set()
-        self._fresh[file] = None
+        if why != "attributes" or file not in self._fresh:  # which the kernel may set long after a write or a rename
+            self._fresh[file] = why
 
     def subtree_changed(self, directory: InodeNumber) -> None:
         """Everything below a directory is to be asked again; its marker is in the catalog."""
@@ -144,7 +144,7 @@ class Placing:
     def ask(self, file: FileId) -> None:
         """Have the Referee look at this file soon."""
         if len(self._to_ask) < MOST_REMEMBERED:
-            self._to_ask.setdefault(file, False)
+            self._to_ask.setdefault(file, "")
         else:
             self._sweep_again = True
         self._wake.set()
@@ -344,10 +344,10 @@ class Placing:
     def _take_fresh(self) -> None:
         if self._fresh and trio.current_time() >= self._ripe_s():
             fresh, self._fresh = self._fresh, {}
-            for file in fresh:
+            for file, why in fresh.items():
                 self.ask(file)
                 if file in self._to_ask:
-                    self._to_ask[file] = True
+                    self._to_ask[file] = why
 
     def _due(self) -> None:
         now_s = trio.current_time()
@@ -369,16 +369,11 @@ class Placing:
         changes: Changes = {}
         for _ in range(min(SLICE, len(self._to_ask))):
             file = next(iter(self._to_ask))
-            if self._to_ask.pop(file):
-                self._tell_change(file)
+            if why := self._to_ask.pop(file):
+                self.events.changed(file, why)
             self._ask_one(changes, file)
         self._write(changes)
         return True
-
-    def _tell_change(self, file: FileId) -> None:
-        why = self.volume.catalog.get(keys.unsettled(file))
-        if why is not None:
-            self.events.changed(file, unpack_unsettled(why).why)
 
     def _write(self, changes: Changes) -> None:
         if changes:

@@ -84,7 +84,7 @@ class Arrivals(Tree):
         changes.update(also(file, generation))
         self._commit(changes, inode, above)
         self.absences += 1
-        self.changed(file)
+        self.changed(file, "found")
         return file
 
     def replace_content(self, file: FileId, *, size: int, mtime_ns: int, mode: int, also: Also) -> None:
@@ -118,7 +118,7 @@ class Arrivals(Tree):
         if not old.nlink and self._is_open(old.number):
             self._overtake(old.number, file)
         self.absences += 1
-        self.changed(file)
+        self.changed(file, "found")
 
     def give_name(self, number: InodeNumber, parent: InodeNumber, name: bytes) -> FileId:
         """An inode that has lost all its names and that programs hold open gets a name again, as another file.
@@ -141,7 +141,7 @@ class Arrivals(Tree):
         self._count(changes, files=1)
         self.mark(changes, file, "overtaken")
         self._commit(changes, inode, above)
-        self.changed(file)
+        self.changed(file, "overtaken")
         return file
 
 

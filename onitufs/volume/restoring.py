@@ -63,7 +63,7 @@ class Restoring(Tree):
         self._live[inode.number] = inode
         self._restored[inode.number] = seq
         self._let_go(content)
-        self.changed(file)
+        self.changed(file, "restored")
         return file
 
     def _anew(self, kept: Kept) -> Inode:

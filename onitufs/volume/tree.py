@@ -44,15 +44,15 @@ log = logging.getLogger(__name__)
 class Tree:
     """The namespace over a Catalog. Keeps one live Inode object for each inode that somebody holds.
 
-    `changed` is called after each commit for each file id that became unsettled, `subtree_changed` for each directory
-    below which everything is to be asked again: one that was renamed, where `rename_matters` (given the old and the new
-    path) says that what is below may belong elsewhere now. None of them may raise.
+    `changed` is called after each commit for each file id that became unsettled and why, `subtree_changed` for each
+    directory below which everything is to be asked again: one that was renamed, where `rename_matters` (given the old
+    and the new path) says that what is below may belong elsewhere now. None of them may raise.
     """
 
     def __init__(self, catalog: Catalog, *, owner: tuple[int, int], now_ns: Callable[[], int] = clock.now_ns) -> None:
         self.catalog = catalog
         self.now_ns = now_ns
-        self.changed: Callable[[FileId], None] = lambda file: None
+        self.changed: Callable[[FileId, str], None] = lambda file, why: None
         self.subtree_changed: Callable[[InodeNumber], None] = lambda directory: None
         self.rename_matters: Callable[[bytes, bytes], bool] = lambda old, new: True
         self._live: dict[InodeNumber, Inode] = {}
@@ -293,7 +293,7 @@ class Tree:
         self._commit(changes, inode, above)
         self._live[inode.number] = inode
         if why:
-            self.changed(inode.files[0])
+            self.changed(inode.files[0], why)
         return inode
 
     def make_directory(self, parent: InodeNumber, name: bytes, mode: int, uid: int, gid: int) -> Inode:
@@ -333,7 +333,7 @@ class Tree:
                 self.mark(changes, file, "made")
         self._commit(changes, inode, above)
         if placeable and inode.generation:
-            self.changed(file)
+            self.changed(file, "made")
         return inode
 
     # -- removing --------------------------------------------------------------------------------------------------
@@ -405,7 +405,7 @@ class Tree:
         self._commit_keeping(changes, inode, above)
         self._let_go(content)
         if inode.generation:
-            self.changed(found.file)
+            self.changed(found.file, "deleted")
         return inode
 
     def _commit_keeping(self, changes: Changes, gone: Inode, *inodes: Inode) -> None:
@@ -430,7 +430,7 @@ class Tree:
         above.mtime_ns = above.ctime_ns = inode.ctime_ns
         self._commit_keeping(changes, inode, above)
         self._paths.clear()
-        self.changed(found.file)
+        self.changed(found.file, "deleted")
         return inode
 
     def _lose_directory(
@@ -492,7 +492,7 @@ class Tree:
         self._tell_moved(moved, inode)
         self.history.moved(moved.file, parent, name)
         if there is not None and gone is not None and (gone.generation or there.kind is Kind.DIRECTORY):
-            self.changed(there.file)
+            self.changed(there.file, "deleted")
 
     def _need_outside(self, moved: Dirent, new_parent: InodeNumber) -> None:
         """A directory cannot go below itself. The kernel checks this too; a second source of changes would not."""
@@ -552,10 +552,10 @@ class Tree:
 
     def _tell_moved(self, moved: Dirent, inode: Inode) -> None:
         if moved.kind is Kind.DIRECTORY:
-            self.changed(moved.file)
+            self.changed(moved.file, "renamed")
             self.subtree_changed(moved.inode)
         elif inode.generation:
-            self.changed(moved.file)
+            self.changed(moved.file, "renamed")
 
     # -- attributes ------------------------------------------------------------------------------------------------
 
@@ -597,7 +597,7 @@ class Tree:
             self.mark(changes, file, "attributes")
         self._commit(changes, inode)
         for file in told:
-            self.changed(file)
+            self.changed(file, "attributes")
         return inode
 
     def _concerns_entries(self, inode: Inode, mode: int, mtime_ns: int) -> bool:

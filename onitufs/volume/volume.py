@@ -367,7 +367,7 @@ class Volume(Evicting, Restoring):
             self.catalog.request_barrier()
         file.dirty, file.frozen = False, not hot
         for name in inode.files:
-            self.changed(name)
+            self.changed(name, "content")
 
     def _concerns_entries(self, inode: Inode, mode: int, mtime_ns: int) -> bool:
         file = self._open.get(inode.number)

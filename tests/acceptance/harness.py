@@ -131,7 +131,9 @@ def end(pid: int, how: signal.Signals, timeout_s: float = 60) -> None:
     fd = os.pidfd_open(pid)
     try:
         signal.pidfd_send_signal(fd, how)
-        ready, _, _ = select.select([fd], [], [], timeout_s)
+        ended = select.poll()  # select() takes no descriptor above 1023
+        ended.register(fd, select.POLLIN)
+        ready = ended.poll(timeout_s * 1000)
         assert ready, f"process {pid} did not end within {timeout_s} s of {how.name}"
     finally:
         os.close(fd)

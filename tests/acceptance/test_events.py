@@ -61,6 +61,21 @@ def test_the_life_of_a_file(onitu: Onitu) -> None:
     ]
 
 
+def test_attributes_set_in_the_same_moment_hide_nothing(onitu: Onitu) -> None:
+    """As the kernel does, which may tell the times of a write or a rename later."""
+    (onitu.mnt / "a").write_text("x")
+    (onitu.mnt / "a").chmod(0o600)
+    onitu.wait()
+    (onitu.mnt / "a").rename(onitu.mnt / "b")
+    (onitu.mnt / "b").chmod(0o640)
+    onitu.wait()
+    (onitu.mnt / "b").chmod(0o600)
+    onitu.wait()
+    lines = map(json.loads, onitu.ok("events", "--json", "-m", onitu.mnt).splitlines())
+    told = [(one["event"], one["path"]) for one in lines if "path" in one and "entry" not in one]
+    assert told == [("saved", "/a"), ("renamed", "/b"), ("attributes", "/b")]
+
+
 def test_what_happened_last_can_be_asked_afterwards(onitu: Onitu) -> None:
     (onitu.mnt / "new").write_text("x")
     (onitu.mnt / "new").rename(onitu.mnt / "saved as programs do it")

@@ -89,9 +89,11 @@ def test_an_entry_that_says_it_has_what_it_has_not(onitu: Onitu) -> None:
     onitu.wait()
     there = onitu.roots["b"] / "film"
     found = there.stat()
-    with open(there, "r+b") as file:
+    unwatched = onitu.base / "the same file outside of the entry"
+    unwatched.hardlink_to(there)
+    with open(unwatched, "r+b") as file:
         file.write(b"rotten")
-    os.utime(there, ns=(found.st_atime_ns, found.st_mtime_ns))
+    os.utime(unwatched, ns=(found.st_atime_ns, found.st_mtime_ns))
     reasons = free(onitu)
     assert reasons["/film"].startswith("b "), reasons
     assert here(onitu, "film")

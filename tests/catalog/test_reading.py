@@ -41,8 +41,10 @@ _steps = st.one_of(
 
 
 async def _play(directory: Path, steps: list[tuple[str, object]]) -> None:
+    content = ContentStore(directory / "content")
+
     def open_it() -> Catalog:
-        return Catalog.open(directory / "catalog", ContentStore(directory / "content"), segment_bytes=4096)
+        return Catalog.open(directory / "catalog", content, segment_bytes=4096)
 
     catalog, truth = open_it(), dict[bytes, bytes]()
     real = catalog._fold_in_thread
@@ -73,6 +75,8 @@ async def _play(directory: Path, steps: list[tuple[str, object]]) -> None:
         assert catalog.get(key) == truth[key]
     for prefix in (keys.DIRENT, keys.INODE, keys.REMOTE, keys.COPY, keys.UNSETTLED):
         assert catalog.scan(prefix) == sorted((k, v) for k, v in truth.items() if k.startswith(prefix))
+    catalog.close()
+    content.close()
     catalog.close()
 
 

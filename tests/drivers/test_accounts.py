@@ -117,6 +117,8 @@ async def test_the_session_outlives_a_limit(worlds):
     limited = Limited(world, "upload_file", 120.0)
     plug = world.plug()
     async with world.running(plug):
+        await plug.connected()
+        await trio.testing.wait_all_tasks_blocked()  # what it asks at the start would come in the same instant
         plug.submit(world.put(b"f", b"x"))
         await world.done()
         assert min(limited.later) >= limited.at + 120

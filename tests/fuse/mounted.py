@@ -76,7 +76,9 @@ class Mounted:
     def _line(self, timeout_s: float) -> dict[str, Any]:
         assert self.process is not None
         assert self.process.stdout is not None
-        if not select.select([self.process.stdout], [], [], timeout_s)[0]:
+        answered = select.poll()  # select() takes no descriptor above 1023
+        answered.register(self.process.stdout, select.POLLIN)
+        if not answered.poll(timeout_s * 1000):
             raise RuntimeError(f"no answer within {timeout_s} s\n{self.logged()}")
         line = self.process.stdout.readline()
         return json.loads(line) if line else {"trouble": f"it ended: {self.process.wait()}"}

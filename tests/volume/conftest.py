@@ -11,6 +11,16 @@ from onitufs.model.ids import ROOT_INODE, FileId
 from onitufs.volume import Volume
 from onitufs.volume.space import Space
 
+_OPEN: list[tuple[Catalog, ContentStore]] = []
+
+
+def end_all() -> None:
+    """Close what all Lives hold, those of the killed too: a process may have only so many files open."""
+    for catalog, content in _OPEN:
+        catalog.close()
+        content.close()
+    _OPEN.clear()
+
 
 class Life:
     """One state directory and the volume that serves it now."""
@@ -24,8 +34,9 @@ class Life:
         self.directory.mkdir(parents=True, exist_ok=True)
         self.content = ContentStore(self.directory / "content")
         self.catalog = Catalog.open(self.directory / "catalog", self.content)
+        _OPEN.append((self.catalog, self.content))
         self.volume = Volume(self.catalog, self.content, Space(self.directory), owner=(0, 0))
-        self.volume.changed = self.told.append
+        self.volume.changed = lambda file, why: self.told.append(file)
         self.volume.recover()
 
     def kill(self) -> None:

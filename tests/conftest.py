@@ -1,10 +1,14 @@
 """Fixtures for every suite."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from .volume.conftest import end_all
+
+# What a shell starts in the background ignores SIGINT, and so would every program that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

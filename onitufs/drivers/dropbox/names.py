@@ -47,16 +47,18 @@ def plain(name: bytes) -> str:
     """The first choice for a name."""
     if _SIMPLE.fullmatch(name) and name.lower() not in _RESERVED_BYTES:  # nearly all of them, and quickly
         return name.decode("ascii")
-    return _spelled(name, _has_to_go)
+    return "".join(_letters(name, _has_to_go))
 
 
 def apart(name: bytes) -> str:
     """The choice for a name beside one that differs in case only: no two names fold to one of these."""
     text = name.decode("utf-8", "surrogateescape")
-    spelled = _spelled(name, _folds)
-    if spelled == plain(name) and text.upper() != text:  # its letters are small ones: the first says that it is this
-        spelled = _replaced(text[0]) + spelled[1:]
-    return spelled
+    letters = _letters(name, _folds)
+    if "".join(letters) == plain(name) and text.upper() != text:  # its letters are small ones: one says that it is this
+        at = next((at for at, letter in enumerate(text) if letters[at] == letter), None)
+        if at is not None:  # else none is left that could fold
+            letters[at] = _replaced(text[at])
+    return "".join(letters)
 
 
 def read(stored: str) -> bytes:
@@ -98,12 +100,13 @@ def fold(stored: str) -> str:
     return unicodedata.normalize("NFC", stored).lower()
 
 
-def _spelled(name: bytes, has_to_go: Callable[[str], bool]) -> str:
+def _letters(name: bytes, has_to_go: Callable[[str], bool]) -> list[str]:
+    """What each letter of the name is spelled as."""
     text = name.decode("utf-8", "surrogateescape")
     whole = unicodedata.normalize("NFC", text) == text
     reserved = fold(text) in _RESERVED or (fold(text) == _PRIVATE and text != _PRIVATE)
     last = len(text) - 1
-    spelled = []
+    letters = []
     for at, letter in enumerate(text):
         goes = (
             has_to_go(letter)
@@ -113,8 +116,8 @@ def _spelled(name: bytes, has_to_go: Callable[[str], bool]) -> str:
             or (letter == " " and at == last)
             or (reserved and at == 0)
         )
-        spelled.append(_replaced(letter) if goes else letter)
-    return "".join(spelled)
+        letters.append(_replaced(letter) if goes else letter)
+    return letters
 
 
 def _replaced(letter: str) -> str:

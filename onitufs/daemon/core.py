@@ -162,6 +162,7 @@ class _Daemon:
                 await nursery.start(self._heed_signals)
                 nursery.start_soon(self._setups.run)
                 await mount.serve(ready)
+            self._volume.end()
             await self._linger()
             _end_at_the_latest()
             nursery.cancel_scope.cancel()

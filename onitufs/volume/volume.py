@@ -4,7 +4,7 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import trio
 
@@ -500,15 +500,8 @@ class Volume(Evicting, Restoring):
                     self.seal(file)
                 except OSError:
                     log.exception("cannot seal inode %d yet", file.inode.number)
-        gone = [n for n, m in self._hot.items() if m.left_s is not None and now_s - m.left_s >= HOT_KEPT_S]
-        for number in gone:
-            opened = self._open.get(number)
-            if opened is not None and opened.dirty:
-                continue
-            self.catalog.commit({keys.hot(number): None})
-            del self._hot[number]
-            if opened is not None:
-                opened.frozen = self._is_frozen(opened.inode)
+        left = [n for n, m in self._hot.items() if m.left_s is not None and now_s - m.left_s >= HOT_KEPT_S]
+        self._cool(number for number in left if not self.is_dirty(number))
         for number, pinned in list(self._pinned.items()):
             try:
                 inode = self.peek(number)
@@ -518,6 +511,24 @@ class Volume(Evicting, Restoring):
             wanted = any(self.catalog.get(keys.unsettled(f)) is not None for f in inode.files)
             if not wanted or inode.generation != pinned.generation:
                 self._unpin(number)
+
+    def end(self) -> None:
+        """After the last request: seal what programs left unsealed. The next start then has nothing to recover."""
+        try:
+            for file in [file for file in self._open.values() if file.dirty]:
+                self.seal(file)
+            self._cool(number for number in self._hot if not self.is_dirty(number))
+        except OSError:
+            log.exception("the next start will seal what could not be sealed")
+
+    def _cool(self, numbers: Iterable[InodeNumber]) -> None:
+        """Their hot marks go: nobody has written since the last seal, and who writes again has to wait for a mark."""
+        for number in list(numbers):
+            self.catalog.commit({keys.hot(number): None})
+            del self._hot[number]
+            opened = self._open.get(number)
+            if opened is not None:
+                opened.frozen = self._is_frozen(opened.inode)
 
     # -- starting ------------------------------------------------------------------------------------------------------
 

@@ -54,6 +54,19 @@ def test_mount_ask_unmount_and_mount_again(new_onitu: Maker) -> None:
     assert onitu.status()["verdict"] == "safe"
 
 
+def test_after_an_orderly_end_there_is_nothing_to_recover(onitu: Onitu) -> None:
+    """Not even of files that were written again and again until just before."""
+    for name in ("one.log", "two.log"):
+        for line in range(5):
+            with (onitu.mnt / name).open("a") as file:
+                file.write(f"line {line}\n")
+    onitu.wait()
+    onitu.umount()
+    onitu.mount()
+    assert onitu.status()["verdict"] == "safe"
+    assert "recovered after a crash" not in onitu.log()
+
+
 def test_status_json(onitu: Onitu) -> None:
     (onitu.mnt / "f").write_bytes(b"12345")
     onitu.wait()

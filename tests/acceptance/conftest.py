@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from tests.dropbox_emulator.fixture import DropboxEmulator
 from tests.dropbox_emulator.fixture import dropbox_emulator as dropbox_emulator
 from tests.dropbox_emulator.fixture import dropbox_process as dropbox_process
 from tests.sftp.fixtures import new_sshd as new_sshd
 
+from .box import Box
 from .harness import Onitu
 
 Maker = Callable[..., Onitu]
@@ -62,3 +64,11 @@ def shared_onitu() -> Iterator[Onitu]:
         made = make()
         made.mount()
         yield made
+
+
+@pytest.fixture
+def box(new_onitu: Maker, dropbox_emulator: DropboxEmulator) -> Box:
+    """Mounted."""
+    made = Box(new_onitu(entries=()), dropbox_emulator)
+    made.onitu.mount()
+    return made

@@ -14,7 +14,7 @@ from onitufs.drivers import dropbox
 from onitufs.drivers.conformance.subject import Bytes, Entry, Subject, connected, new_driver, upload
 from onitufs.drivers.conformance.watching import watched
 from onitufs.drivers.dropbox.refusals import NotUnderstood
-from onitufs.drivers.handlers import PARKED
+from onitufs.drivers.handlers import PARKED, RemotePath
 from onitufs.model.copies import RemoteState
 from onitufs.model.digests import shown
 from onitufs.model.errors import (
@@ -422,6 +422,94 @@ async def test_a_folder_shared_with_others_is_neither_left_nor_moved(s: Subject,
     with pytest.raises(NameNotAllowed, match="shared with others"):
         await s.call("move_file", (b"other",), "", Kind.DIRECTORY, (b"shared",), rev)
     assert control.stat("/shared")["is"] == "folder"
+
+
+async def test_several_names_of_a_folder_are_looked_at_by_listing_it(s: Subject, control: Control) -> None:
+    await s.call("make_directory", (b"d",), 0o755)
+    wanted = [b"%d" % number for number in range(30)]
+    for name in (*wanted, b"README", b"readme", b"ends "):
+        await s.put((b"d", name), name)
+    control.write("/d/\u2873ome", b"looks like one of ours")  # "some"
+    control.write("/d/some", b"found first")
+    control.write("/d/paper.gdoc", b"x")
+    control.mark("/d/paper.gdoc", downloadable=False)
+    control.write("/alone", b"x")
+    wanted += [b"README", b"readme", b"Readme", b"ends ", b"paper.gdoc", b"some", b"gone"]
+    paths = [*((b"d", name) for name in wanted), (), (b"alone",), (b"gone",), (b"no", b"f")]
+    before = mark(control)
+    answers = await s.call("stat_many", paths)
+    assert calls(control, before).count("files/list_folder") == 1
+    assert calls(control, before).count("files/get_metadata") < 8
+    assert list(map(repr, answers)) == [repr(await _answer(s, path)) for path in paths]
+
+
+async def test_a_folder_is_not_listed_further_than_it_is_worth(s: Subject, control: Control) -> None:
+    control.write("/d/\u2873ome", b"looks like one of ours")  # "some"
+    for number in range(300):
+        control.write(f"/d/{number}", b"x")
+    control.write("/d/some", b"found first")
+    await s.put((b"d", b"299 "), b"y")
+    control.settings(page_size=50)
+    paths = [(b"d", name) for name in (b"0", b"299 ", b"some", b"gone")]
+    alone = [await s.call("stat", path) for path in paths]
+    before = mark(control)
+    assert await s.call("stat_many", paths) == alone
+    assert [each for each in calls(control, before) if each.startswith("files/list_folder")] == [
+        "files/list_folder", *["files/list_folder/continue"] * 3,
+    ]  # fmt: skip
+
+
+async def test_names_in_a_folder_that_has_gone_are_absent(s: Subject, control: Control) -> None:
+    for number in range(5):
+        await s.call("make_directory", (b"d%d" % number,), 0o755)
+        await s.put((b"d%d" % number, b"f"), b"x")
+    control.delete("/d1")
+    control.move("/d2", "/e")
+    paths = [(b"d%d" % number, name) for number in range(3) for name in (b"f", b"g", b"h")]
+    assert await s.call("stat_many", paths) == [await s.call("stat", path) for path in paths]
+
+
+async def test_a_folder_that_has_another_spelling_now_is_listed_by_that(s: Subject, control: Control) -> None:
+    control.mkdir("/DOCS")
+    await s.call("make_directory", (b"docs",), 0o755)
+    control.delete("/DOCS")
+    control.move("/\u2864ocs", "/docs")
+    control.write("/docs/f", b"x")
+    paths = [(b"docs", name) for name in (b"f", b"g", b"h")]
+    found, *rest = await s.call("stat_many", paths)
+    assert found is not None
+    assert rest == [None, None]
+
+
+async def test_no_name_is_absent_because_the_whole_place_is(
+    dropbox_emulator: DropboxEmulator, control: Control, tmp_path: Path
+) -> None:
+    async with connected(entry_on(dropbox_emulator, tmp_path, "/place"), tmp_path / "work") as s:
+        await s.put((b"f",), b"x")
+        paths = [(b"f",), (b"g",), (b"h",)]
+        assert [each is None for each in await s.call("stat_many", paths)] == [False, True, True]
+        control.delete("/place")
+        for some in (paths, paths[:1]):
+            with pytest.raises(NeedsPerson, match="there is no folder /place"):
+                await s.call("stat_many", some)
+
+
+async def test_trouble_while_many_names_are_looked_at_says_of_none_that_it_is_absent(
+    s: Subject, control: Control
+) -> None:
+    paths = [(b"%d" % number,) for number in range(9)]
+    for route in ("files/list_folder", "files/get_metadata", "users/get_current_account"):
+        control.fault(route, status=429, headers={"Retry-After": "7"})
+        with pytest.raises(ServiceError) as caught:
+            await s.call("stat_many", [*paths, (b"no", b"f"), ()])
+        assert caught.value.retry_after_s == 7
+
+
+async def _answer(s: Subject, path: RemotePath) -> Any:
+    try:
+        return await s.call("stat", path)
+    except NameNotAllowed as exc:
+        return exc
 
 
 # -- names ------------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """What was asked of the service, and how that ended."""
 
+import fnmatch
 import itertools
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -61,5 +62,6 @@ class Journal:
         self.bell.ring()
 
     def since(self, number: int, route: str | None) -> list[dict[str, Any]]:
-        """Entries after `number`."""
-        return [asdict(e) for e in self._entries if e.number > number and (route is None or e.route == route)]
+        """Entries after `number`. `route`: a glob."""
+        wanted = route or "*"
+        return [asdict(e) for e in self._entries[number:] if fnmatch.fnmatchcase(e.route, wanted)]

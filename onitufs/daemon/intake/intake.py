@@ -4,7 +4,7 @@ import heapq
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import TypeVarTuple
 
 import trio
@@ -25,6 +25,7 @@ AT_MOST_AGAIN_S = 30.0
 RESCAN_S = 300.0  # how often an entry is listed whose driver cannot watch
 MOST_HINTS = 20_000  # with more than that, listing everything is cheaper
 TOGETHER = 100  # paths that are looked at in one call
+AHEAD = 2000  # of so many that wait, those of one directory are looked at together
 SLICE = 25  # names of a listing that are compared before other tasks get a turn
 TROUBLE_S = 1.0
 
@@ -68,6 +69,7 @@ class Intake:
         self._tries: dict[RemotePath, int] = {}
         self._to_list: dict[RemotePath, None] = {}  # the last one first, so that few wait
         self._plug.on_remade = self.list_again
+        self._together = TOGETHER
         self._wake = trio.Event()
         self._halted = False  # the user is being asked
         self._all_is_to_be_seen = False  # everything is being listed
@@ -212,22 +214,45 @@ class Intake:
         return True
 
     async def _look_at_some(self) -> None:
-        """Most of what is told are our own changes: one look at many of them says so. The others are judged singly."""
-        paths = list(islice(self._hints, TOGETHER))
-        for path in paths:
-            del self._hints[path]
+        """One look at many of the paths that were told; most of them are our own changes, and no news.
+
+        What was seen is judged path by path. It counts as long as no order of ours has ended since the look, be it done
+        or not; what others have done since is told again, as what is looked at was taken from what was told before.
+        """
+        paths = self._next_told()
         known = [path for path in paths if self._outside.place(path) is not None]
+        epoch = self._outside.epoch
         try:
             answers = await self._plug.look_at(known)
         except DriverError:
             answers = []
-        news = dict.fromkeys(paths)
-        for path, found in zip(known, answers, strict=False):
-            if not isinstance(found, DriverError) and self._is_no_news(path, found):
-                del news[path]
+        seen: dict[RemotePath, Found | None] = {
+            path: found for path, found in zip(known, answers, strict=False) if not isinstance(found, DriverError)
+        }
+        for path in paths:
+            place = self._outside.place(path)
+            if path in seen and self._is_no_news(path, seen[path]):
                 self._tries.pop(path, None)
-        for path in news:
-            await self._try(path, self._arriving.look, path)
+            elif path in seen and place is not None and self._outside.epoch == epoch:
+                await self._try(path, self._arriving.take, path, place, seen[path], epoch)
+            elif place is None and path[:-1] in self._to_list:
+                self._tries.pop(path, None)  # the list will have it
+            elif place is not None and len(paths) > 1 and (path in seen or path not in known):
+                self._hints[path] = None  # it was seen too early, or its directory came to be known just now
+            else:
+                await self._try(path, self._arriving.look, path)
+        fewer = self._outside.epoch != epoch  # they are seen more quickly
+        self._together = max(1, self._together // 2) if fewer else min(TOGETHER, self._together * 2)
+
+    def _next_told(self) -> list[RemotePath]:
+        """Paths to look at now, those of one directory together: a driver may have them for the price of one."""
+        told: dict[RemotePath, list[RemotePath]] = {}
+        for path in islice(self._hints, AHEAD):
+            told.setdefault(path[:-1], []).append(path)
+        paths = list(islice(chain.from_iterable(told.values()), self._together))
+        for path in paths:
+            del self._hints[path]
+        return paths
 
     def _is_no_news(self, path: RemotePath, found: Found | None) -> bool:
         """Whether what was found is what is known now, so that there is nothing to judge, whatever is under way."""

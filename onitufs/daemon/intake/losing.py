@@ -6,8 +6,9 @@ an unusually large part of the entry within a short time: then nothing is touche
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import trio
 
@@ -27,6 +28,7 @@ MANY = 10  # so many at once are never suspicious
 LARGE_PART = 0.3  # of what the entry is known to hold
 WAVE_S = 60.0  # deletions within so long are one wave
 SLICE = 50
+TOGETHER = 100  # suspects that are looked at in one call
 
 log = logging.getLogger(__name__)
 
@@ -91,14 +93,14 @@ class Losing:
         gone: list[Copy] = []
         suspects, self._suspects = self._suspects, {}
         while suspects:
+            some = list(islice(suspects, TOGETHER))
             try:
-                copy = await self._if_gone(next(iter(suspects)))
+                gone += await self._gone_of(some)
             except DriverError:
                 self._suspects = dict.fromkeys(copy.file for copy in gone) | suspects | self._suspects
                 raise
-            suspects.pop(next(iter(suspects)))
-            if copy is not None:
-                gone.append(copy)
+            for file in some:
+                del suspects[file]
         if not gone:
             return None
         if not (self._accepts or self._restores):
@@ -107,30 +109,49 @@ class Losing:
                 return wave
         done = 0
         for copy in gone:
-            done += await self._take_out(copy)
+            if self._is_still(copy):
+                done += await self._take_out(copy)
+            else:
+                self.suspect(copy)
         self._recent.append((now_s, done))
         return None
 
-    async def _if_gone(self, file: FileId) -> Copy | None:
+    async def _gone_of(self, files: Sequence[FileId]) -> list[Copy]:
+        """Those of the suspects that are gone for sure. The others are suspects again, or are looked at again."""
         outside = self._outside
-        copy = self._placements.get(file, self._entry)
-        if copy is None:
-            return None
-        if outside.is_busy(copy.place):
-            self.suspect(copy)
-            return None
-        path = outside.path(copy)
-        if path is None:
-            return copy
+        gone: list[Copy] = []
+        looked: list[tuple[Copy, RemotePath]] = []
+        for file in files:
+            copy = self._placements.get(file, self._entry)
+            if copy is None:
+                continue
+            path = outside.path(copy)
+            if outside.is_busy(copy.place):
+                self.suspect(copy)
+            elif path is None:
+                gone.append(copy)
+            else:
+                looked.append((copy, path))
         epoch = outside.epoch
-        found = await outside.plug.look(path)
-        if outside.epoch != epoch or self._placements.get(file, self._entry) != copy or outside.is_busy(copy.place):
-            self.suspect(copy)
-            return None
-        if found is not None and found.kind is copy.kind:
-            self._look_again(path)  # it is there, or another has its name, which is an edit
-            return None
-        return copy
+        answers = await outside.plug.look_at([path for _, path in looked])
+        if outside.epoch != epoch and len(looked) > 1:  # an order has ended meanwhile: fewer are seen more quickly
+            half = len(looked) // 2
+            for some in (looked[:half], looked[half:]):
+                gone += await self._gone_of([copy.file for copy, _ in some])
+            return gone
+        for (copy, path), found in zip(looked, answers, strict=True):
+            if isinstance(found, DriverError):
+                raise found
+            if outside.epoch != epoch or not self._is_still(copy) or outside.is_busy(copy.place):
+                self.suspect(copy)
+            elif found is not None and found.kind is copy.kind:
+                self._look_again(path)  # it is there, or another has its name, which is an edit
+            else:
+                gone.append(copy)
+        return gone
+
+    def _is_still(self, copy: Copy) -> bool:
+        return self._placements.get(copy.file, self._entry) == copy
 
     # -- too much? -----------------------------------------------------------------------------------------------------
 

@@ -19,6 +19,8 @@ LONGPOLL_S = 30
 """How long Dropbox holds a call when nothing changes; so long may one outlive the daemon's wish to end."""
 RELIST_S = 86_400.0
 """Everything is listed so often: Dropbox does not tell when only the case of a name changed."""
+GATHER_S = 0.5
+"""While others go on changing things, they are asked for so often: many together cost less."""
 MOST_ENTRIES = 20_000
 """With more changes than that, listing everything is cheaper."""
 MANY = 25
@@ -73,6 +75,7 @@ class Changes:
     async def watch(self, cursor: str | None, tell: Tell) -> None:
         """See handlers.Watches. The cursor is Dropbox's."""
         listed_s = trio.current_time()
+        asked_s = listed_s - GATHER_S
         sighted: Sighted | None
         try:
             sighted = await self._since(cursor)
@@ -98,6 +101,9 @@ class Changes:
                 continue
             if answer.backoff:
                 await trio.sleep(answer.backoff)
+            if answer.changes:
+                await trio.sleep_until(asked_s + GATHER_S)
+                asked_s = trio.current_time()
             sighted = await self._since(cursor) if answer.changes else None
             if sighted is None and trio.current_time() - listed_s > RELIST_S:
                 sighted = Sighted(cursor=cursor)

@@ -27,7 +27,8 @@ from .changes import Changes, Own
 from .client import Client, new_session
 from .options import DropboxOptions
 from .reading import Reader
-from .tree import Tree, found_of, id_in, is_left_out, is_share, rev_of, state_of, theirs
+from .statting import stat, stat_many
+from .tree import Tree, id_in, is_share, rev_of, state_of, theirs
 from .uploading import CHUNK, Uploader
 
 _SHARED = "shared with others, and to move or remove that is to leave it; do it on dropbox.com, or choose another name"
@@ -122,17 +123,22 @@ class Dropbox:
         if not path:
             self._see_place()
             return Found(kind=Kind.DIRECTORY, size=0, mtime_ns=0, state=RemoteState(rev="root"), mode=0o755)
-        try:
-            found, _ = self._tree.look(path)
-        except Gone:
-            found = None
+        found = stat(self._tree, path)
         if found is None:
-            if self._root:
-                self._see_place()  # nothing is absent because all of it is
-            return None
-        if is_left_out(found):
-            raise NameNotAllowed("a document that only Dropbox can open has this name; rename one of them")
-        return found_of(found)
+            self._see_place_of_nothing()
+        return found
+
+    def stat_many(self, paths: Sequence[RemotePath]) -> list[Found | DriverError | None]:
+        inner = stat_many(self._tree, [path for path in paths if path])
+        if None in inner:
+            self._see_place_of_nothing()
+        answers = iter(inner)
+        return [next(answers) if path else self.stat(path) for path in paths]
+
+    def _see_place_of_nothing(self) -> None:
+        """Nothing is absent because all of it is."""
+        if self._root:
+            self._see_place()
 
     def _see_place(self) -> None:
         identity, _ = self._found(self._client, make=False)

@@ -8,6 +8,7 @@ import contextlib
 import logging
 import re
 import threading
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,6 +28,14 @@ PAGE = 2000
 _REV = re.compile(r"[0-9a-f]{9,}")
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The metadata of what is in a folder."""
+
+    entries: list[Any]
+    complete: bool
 
 
 class Tree:
@@ -89,7 +98,7 @@ class Tree:
             elif name_of(found) == name:
                 return found, f"{parent}/{found.name}"
         if names.may_be_shortened(name):
-            for found in self.listed(parent):
+            for found in self.listed(parent).entries:
                 if name_of(found) == name:
                     return found, f"{parent}/{found.name}"
         if not free:
@@ -103,25 +112,27 @@ class Tree:
         except Gone:
             return None
 
-    def listed(self, stored: str) -> list[Any]:
-        """All that is in a folder. Raises Gone if it is none."""
+    def listed(self, stored: str, most: int | None = None) -> Listed:
+        """What is in a folder; if that is more than `most`, only some of it. Raises Gone if it is none."""
         sdk = self._client.sdk
-        page = self._client.call(sdk.files_list_folder, stored, limit=PAGE)
+        page = self._client.call(sdk.files_list_folder, stored, limit=PAGE if most is None else min(most, PAGE))
         found: dict[str, Any] = {}
+        told = 0
         while True:
             for entry in page.entries:  # the same may come twice: the last one holds
                 found.pop(entry.path_lower, None)
                 if not isinstance(entry, files.DeletedMetadata):
                     found[entry.path_lower] = entry
-            if not page.has_more:
-                return list(found.values())
+            told += len(page.entries)
+            if not page.has_more or (most is not None and told >= most):
+                return Listed(list(found.values()), complete=not page.has_more)
             page = self._client.call(sdk.files_list_folder_continue, page.cursor)
 
     def list_directory(self, path: RemotePath) -> list[tuple[bytes, Found]]:
         """See handlers.Lists."""
         stored = self.directory(path)
         try:
-            listed = self.listed(stored)
+            listed = self.listed(stored).entries
         except Gone:
             self.forget(path)
             raise
@@ -131,7 +142,7 @@ class Tree:
                 continue
             other = here.setdefault(name_of(entry), entry)
             if other is not entry:  # of two of one name, the one that a look at that name finds is the one
-                first, second = sorted((other, entry), key=_plainness)
+                first, second = sorted((other, entry), key=plainness)
                 here[name_of(entry)] = first
                 log.warning("a second object of one name is left out", extra={"path": f"{stored}/{second.name}"})
         for name, entry in here.items():
@@ -148,7 +159,7 @@ def name_of(metadata: Any) -> bytes:
     return names.shortened(names.read(metadata.name))
 
 
-def _plainness(metadata: Any) -> int:
+def plainness(metadata: Any) -> int:
     """The turn in which a look at its name in the mount comes to an object."""
     spelled = names.spellings(name_of(metadata))
     return spelled.index(metadata.name) if metadata.name in spelled else len(spelled)

@@ -9,13 +9,15 @@ import trio
 from onitufs.drivers.handlers import RemotePath
 from onitufs.drivers.plug import Plug
 from onitufs.model.copies import Copy
-from onitufs.model.digests import algorithm_of, digest_of
+from onitufs.model.digests import algorithm_of, digest_of, is_one_of
 from onitufs.model.errors import Conflict
 from onitufs.model.files import Inode
 from onitufs.model.ids import GenerationId
 from onitufs.volume import Volume
 
 from .under_way import Under, telling
+
+_LITTLE = 256 << 10  # bytes, whose digest takes less time than to hand them to a thread
 
 
 class Attempt:
@@ -92,6 +94,9 @@ async def is_any_of(fd: int, known: Iterable[bytes], given: bytes = b"") -> bool
     Raises OSError.
     """
     known = set(known)
+    size = os.fstat(fd).st_size
+    if size <= _LITTLE:
+        return is_one_of(_read(fd, 0, size), known)
     fd = os.dup(fd)  # what is closed meanwhile
     try:
         for algorithm in sorted({algorithm_of(digest) for digest in known}):

@@ -22,6 +22,7 @@ from onitufs.volume import Volume
 
 from .attempts import Attempt, is_any_of
 from .holders import Holders, Wanted, wanted_of
+from .neighbours import Neighbours
 from .reading_ahead import MOST_AHEAD, PIECE_S, Streams, ahead_of, around, piece_of
 from .speeds import Speed
 from .under_way import Under, telling
@@ -85,6 +86,9 @@ class Fetcher:
         self._ahead: defaultdict[EntryName, trio.CapacityLimiter] = defaultdict(
             lambda: trio.CapacityLimiter(AHEAD_READS)
         )
+        self._neighbours = Neighbours(
+            volume, holders, self._start, self._is_under_way, self._ahead.__getitem__, stall_s=stall_s, bound_s=bound_s
+        )
         self._nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -146,7 +150,12 @@ class Fetcher:
 
     async def fetch_all(self, number: InodeNumber) -> None:
         """See Far.fetch_all. If all who wait are cancelled, so is the fetch."""
+        await self._neighbours.arrival(number)
+        inode = self._volume.peek(number)
+        if not inode.absent:
+            return
         whole = self._whole(number)
+        self._neighbours.wanted(inode)
         whole.waiting += 1
         try:
             await whole.wait()
@@ -158,6 +167,9 @@ class Fetcher:
     def want(self, number: InodeNumber) -> None:
         """See Far.want."""
         self._whole(number).kept = True
+
+    def _is_under_way(self, number: InodeNumber) -> bool:
+        return number in self._wholes or number in self._fetches
 
     # -- blocks --------------------------------------------------------------------------------------------------------
 

@@ -112,6 +112,14 @@ class Holders:
 
         return sorted(found, key=rank)
 
+    def plug(self, copy: Copy) -> Plug:
+        """Of the entry that has it; only for one that `of` has just told."""
+        return self._plugs()[copy.entry]
+
+    def path(self, copy: Copy) -> RemotePath:
+        """Where it stands there."""
+        return self._placements.path(copy.entry, copy.place)
+
     def can_answer(self, wanted: Wanted) -> bool:
         """Whether any entry that should have it is connected."""
         plugs = self._plugs()

@@ -10,6 +10,12 @@ from onitufs.model.errors import DriverError, ServiceError
 
 from .accounts import Gate
 
+_BRINGING: dict[str, Callable[[Any], int]] = {
+    "get_chunk": len,
+    "read_many": lambda answers: sum(len(data) for data in answers if isinstance(data, bytes)),
+}
+"""Handlers that answer with bytes of files, and how many those are."""
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -113,13 +119,13 @@ class Handlers:
         gate = self._gate if name != "close" else None
         if gate is not None:
             await gate.turn()
-            if name == "get_chunk":
+            if name in _BRINGING:
                 await gate.down.turn()
         handler = getattr(self._driver, name)
         try:
             answer = await (handler(*args) if inspect.iscoroutinefunction(handler) else run(handler, *args))
-            if gate is not None and name == "get_chunk":
-                gate.down.take(len(answer))
+            if gate is not None and name in _BRINGING:
+                gate.down.take(_BRINGING[name](answer))
             return answer
         except ServiceError as exc:
             if gate is not None and exc.retry_after_s is not None:

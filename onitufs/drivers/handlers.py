@@ -295,6 +295,17 @@ class Reads(Protocol):
         ...
 
 
+class ReadsMany(Protocol):
+    """Optional, with the ability `read`: many small files, for less than their sum. Where it saves round trips."""
+
+    def read_many(self, wanted: Sequence[tuple[RemotePath, str]]) -> Answer[list[bytes | DriverError]]:
+        """All bytes of each file of that path and rev, in order, or what get_chunk would raise: Gone, Conflict.
+
+        They are a few MiB in all. Raises only what concerns all of them.
+        """
+        ...
+
+
 class Tends(Protocol):
     """Optional: chores."""
 

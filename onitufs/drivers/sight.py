@@ -138,6 +138,20 @@ class Sight:
         )
         return data
 
+    @property
+    def reads_many(self) -> bool:
+        """Whether many small files come for less than their sum."""
+        lookers = self._lookers
+        return lookers is not None and lookers.handlers.has("read_many")
+
+    async def read_many(self, wanted: Sequence[tuple[RemotePath, str]]) -> list[bytes | DriverError]:
+        """All bytes of each of these small files of that path and rev, or what read() would raise; see reads_many."""
+        self._require("read", "read files")
+        data: list[bytes | DriverError] = await self._run(
+            self._reads, lambda handlers: handlers.look("read_many", wanted)
+        )
+        return data
+
     async def fetch(
         self,
         path: RemotePath,

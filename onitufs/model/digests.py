@@ -5,7 +5,7 @@ never equal, and whoever meets one knows how to compute its like. b"" stands for
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 BLAKE3 = "blake3"
@@ -102,3 +102,13 @@ def digest_of(read: Callable[[int, int], bytes], algorithm: str = BLAKE3) -> byt
         hasher.update(block)
         offset += len(block)
     return tagged(algorithm, hasher.digest())
+
+
+def is_one_of(data: bytes, known: Collection[bytes]) -> bool:
+    """Whether the digest of all these bytes is one of those known, or none is."""
+    algorithms = {algorithm_of(digest) for digest in known}
+    return not known or any(digest_of(_slicing(data), algorithm) in known for algorithm in algorithms)
+
+
+def _slicing(data: bytes) -> Callable[[int, int], bytes]:
+    return lambda offset, length: data[offset : offset + length]

@@ -37,6 +37,37 @@ def mounted(new_onitu: Maker, **servers: Sshd) -> Onitu:
     return onitu
 
 
+def test_small_files_read_in_order_come_in_time_whatever_others_do(new_onitu: Maker, new_sshd: NewSshd) -> None:
+    """Each is what it was or what others made of it; and the next ones are fetched before they are asked for."""
+    server = new_sshd()
+    onitu = new_onitu(entries=())
+    onitu.extra = {"entries": {"server": {"driver": "sftp", "options": server.options(watch="200 ms")}}}
+    onitu.rules = [{"match": {"path": "/"}, "sync": ["server"]}]
+    onitu.write_setup()
+    contents = {f"{number:03d}": os.urandom(3000 + number) for number in range(120)}
+    for name, data in contents.items():
+        (Path(server.root) / name).write_bytes(data)
+    onitu.mount()
+    until("all are seen", lambda: len(os.listdir(onitu.mnt)) == len(contents))
+    onitu.wait()
+    for name in list(contents)[:10]:
+        assert (onitu.mnt / name).read_bytes() == contents[name]
+    onitu.umount("--now")
+    assert not absent(onitu.state, "010")
+    assert absent(onitu.state, "119")
+    onitu.mount()
+    for name, data in contents.items():
+        if name == "010":
+            for other in ("050", "051"):
+                (Path(server.root) / other).write_bytes(b"others did this")
+        if name in ("050", "051"):
+            assert (onitu.mnt / name).read_bytes() in (data, b"others did this")
+        else:
+            assert (onitu.mnt / name).read_bytes() == data
+    until("one change is here", lambda: (onitu.mnt / "050").read_bytes() == b"others did this")
+    until("the other one is", lambda: (onitu.mnt / "051").read_bytes() == b"others did this")
+
+
 @pytest.mark.parametrize("how", [Sshd.kill, Sshd.freeze], ids=["killed", "frozen"])
 def test_another_server_goes_on_in_the_middle(new_onitu: Maker, new_sshd: NewSshd, how: Any) -> None:
     first, second = new_sshd(), new_sshd()

@@ -94,9 +94,13 @@ class FarAway:
         self.placements.write(changes, put=[replace(copy, rev=rev)])
         self.life.catalog.commit(changes)
 
+    def calls(self, entry: str, what: str) -> int:
+        """How often this handler of an entry was called."""
+        return sum(called == what for called, _ in self.services[EntryName(entry)].calls)
+
     def readings(self, entry: str) -> int:
         """How often an entry was asked for a part of a file."""
-        return sum(what == "get_chunk" for what, _ in self.services[EntryName(entry)].calls)
+        return self.calls(entry, "get_chunk")
 
     def blocks_given(self, entry: str) -> int:
         """How many blocks of 64 KiB were read on an entry in answer."""

@@ -4,6 +4,7 @@ import os
 import tempfile
 from functools import partial
 
+from onitufs.drivers.handlers import RemotePath
 from onitufs.model.digests import algorithm_of, digest_of
 from onitufs.model.errors import Conflict, Gone
 
@@ -32,6 +33,32 @@ async def reads_by_range(s: Subject) -> None:
     await expect(Conflict, s, "get_chunk", (b"d",), (await s.call("stat", (b"d",))).state.rev, 0, 10)
     await expect(Gone, s, "get_chunk", (b"no",), rev, 0, 10)
     await expect(Gone, s, "get_chunk", (b"no", b"f"), rev, 0, 10)
+
+
+async def reads_many(s: Subject) -> None:
+    """Together, each file gives what it gives alone, and none is hurt by others that are not there."""
+    if not s.handlers.has("read_many"):
+        return
+    assert await s.call("read_many", []) == []
+    s.outside.make_directory((b"d",))
+    contents: dict[RemotePath, bytes] = {(b"d", b"%d" % number): CONTENT[: number * 1999] for number in range(40)}
+    contents[b"empty",], contents[b"f",] = b"", CONTENT[:300_000]
+    for path, content in contents.items():
+        s.outside.write(path, content)
+    wanted = [(path, (await s.call("stat", path)).state.rev) for path in contents]
+    assert await s.call("read_many", wanted) == list(contents.values())
+    s.outside.write((b"f",), b"x" * 300_000)
+    s.outside.remove((b"d", b"7"))
+    strange = [((b"d",), (await s.call("stat", (b"d",))).state.rev), ((b"no", b"f"), wanted[0][1])]
+    if "symlinks" in s.abilities:  # which are not followed
+        await s.call("make_symlink", (b"through",), b"d", 10**18, None)
+        strange.append(((b"through", b"5"), dict(wanted)[b"d", b"5"]))
+    read = await s.call("read_many", strange[:1] + wanted + strange[1:])
+    assert isinstance(read[0], Conflict), read[0]
+    assert all(isinstance(answer, Gone) for answer in read[1 + len(wanted) :]), read[1 + len(wanted) :]
+    for (path, _), answer in zip(wanted, read[1:], strict=False):
+        expected = {(b"f",): Conflict, (b"d", b"7"): Gone}.get(path)
+        assert answer == contents[path] if expected is None else isinstance(answer, expected), (path, answer)
 
 
 async def reads_whole(s: Subject) -> None:

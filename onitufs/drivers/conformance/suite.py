@@ -165,6 +165,9 @@ class DriverConformance:
     def test_reads_by_range(self, tmp_path: Path) -> None:
         self._check(reading.reads_by_range, tmp_path)
 
+    def test_reads_many(self, tmp_path: Path) -> None:
+        self._check(reading.reads_many, tmp_path)
+
     def test_reads_whole(self, tmp_path: Path) -> None:
         self._check(reading.reads_whole, tmp_path)
 

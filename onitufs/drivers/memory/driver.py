@@ -1,14 +1,14 @@
 """The handlers of memory: all of them async."""
 
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 from blake3 import blake3
 
 from onitufs.drivers.handlers import PARKED, PRIVATE, Found, Gear, RemotePath, Sighted, Upload
 from onitufs.model.copies import RemoteState
-from onitufs.model.errors import Conflict, Gone, NeedsPerson, ServiceError
+from onitufs.model.errors import Conflict, DriverError, Gone, NeedsPerson, ServiceError
 from onitufs.model.files import Kind
 from onitufs.model.source import Source
 
@@ -87,6 +87,17 @@ class Memory:
         await self._service.called("get_chunk", path)
         async with aclosing(self._pieces(path, rev, offset, length)) as pieces:
             return b"".join([piece async for piece in pieces])
+
+    async def read_many(self, wanted: Sequence[tuple[RemotePath, str]]) -> list[bytes | DriverError]:
+        await self._service.called("read_many")
+        answers: list[bytes | DriverError] = []
+        for path, rev in wanted:
+            try:
+                async with aclosing(self._pieces(path, rev, 0, None)) as pieces:
+                    answers.append(b"".join([piece async for piece in pieces]))
+            except DriverError as exc:
+                answers.append(exc)
+        return answers
 
     async def get_file(self, path: RemotePath, rev: str, fd: int, tick: Callable[[int], None]) -> bytes:
         await self._service.called("get_file", path)

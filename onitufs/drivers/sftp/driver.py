@@ -16,12 +16,13 @@ from .answering import answering, space
 from .batching import Batcher
 from .chunks import CHUNK_BYTES, ChunkedUploads
 from .connecting import Connector
-from .listing import Reader
+from .listing import Lister
 from .options import SftpOptions
 from .packets import Attributes, Code, Type, settable, text
 from .placed import Placed
 from .placing import Placer
 from .pool import Lane, Pool
+from .reading import Reader
 from .remote import Remote, look
 from .states import expected, is_directory, rev_of, state_of
 from .sweeping_up import sweep_up
@@ -41,6 +42,7 @@ class Sftp:
         self._opened: Remote | None = None
         self._trash: Trash
         self._placer: Placer
+        self._lister: Lister
         self._reader: Reader
         self._batcher: Batcher
         self._chunks: ChunkedUploads
@@ -63,7 +65,8 @@ class Sftp:
         self._placer = Placer(remote, self._trash)
         self._batcher = Batcher(remote, self._placer, self._trash)
         self._chunks = ChunkedUploads(remote, self._placer, self._gear.work_dir / "synced")
-        self._reader = Reader(remote, lambda: time.time() + remote.ahead_s)
+        self._lister = Lister(remote, lambda: time.time() + remote.ahead_s)
+        self._reader = Reader(remote)
         try:
             self._placed = Placed(self._gear.work_dir / "placed")
         except OSError as exc:
@@ -151,19 +154,23 @@ class Sftp:
 
     def stat(self, path: RemotePath) -> Found | None:
         self._remote()
-        return self._reader.stat(path)
+        return self._lister.stat(path)
 
     def stat_many(self, paths: Sequence[RemotePath]) -> list[Found | DriverError | None]:
         self._remote()
-        return self._reader.stat_many(paths)
+        return self._lister.stat_many(paths)
 
     def list_directory(self, path: RemotePath) -> list[tuple[bytes, Found]]:
         self._remote()
-        return self._reader.names(path)
+        return self._lister.names(path)
 
     def get_chunk(self, path: RemotePath, rev: str, offset: int, length: int) -> bytes:
         self._remote()
         return self._reader.chunk(path, rev, offset, length)
+
+    def read_many(self, wanted: Sequence[tuple[RemotePath, str]]) -> list[bytes | DriverError]:
+        self._remote()
+        return self._reader.many(wanted)
 
     def get_file(self, path: RemotePath, rev: str, fd: int, tick: Callable[[int], None]) -> bytes:
         self._remote()

@@ -1,28 +1,21 @@
-"""What is on a server: lists, and the bytes of files, while others may change them."""
+"""What is on a server, while others may change it."""
 
-import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-
-from blake3 import blake3
 
 from onitufs.drivers.handlers import PRIVATE, Found, RemotePath
-from onitufs.model.errors import Conflict, DriverError, Gone, NameNotAllowed
+from onitufs.model.errors import DriverError, Gone, NameNotAllowed
 from onitufs.model.files import Kind, kind_of
 
-from . import packets
 from .packets import Attributes, Code, Type, text
 from .pool import Lane
 from .remote import Look, Remote, look
-from .states import found_of, is_directory, rev_of
-from .streams import receive
+from .states import found_of, is_directory
 from .wire import Refused, Wire
 
 _ROUNDS = 4
 """How often a directory is read again at most, because it changed while it was read."""
-_TICK = 4 << 20
 SETTLED_S = 2
 """What changed less long ago than this, by the server's clock, may change again and still show the same time."""
 
@@ -66,8 +59,8 @@ def list_many(wire: Wire, directories: Sequence[bytes]) -> list[Names | Refused]
     return [each.names if each.refused is None else each.refused for each in opened]
 
 
-class Reader:
-    """Reads below one root. For any thread; blocking calls; raises DriverError."""
+class Lister:
+    """Looks at what is below one root. For any thread; blocking calls; raises DriverError."""
 
     def __init__(self, remote: Remote, server_now_s: Callable[[], float]) -> None:
         self._remote = remote
@@ -169,106 +162,3 @@ class Reader:
             if kind_of(found.mode) is Kind.SPECIAL or (name in asked and name not in targets):
                 continue
             yield name, found_of(found, targets.get(name, b""))
-
-    # -- bytes --------------------------------------------------------------------------------------------------------
-
-    def _open(self, wire: Wire, path: RemotePath, rev: str) -> tuple[bytes, int]:
-        """Handle and size of a file. Raises Gone; Conflict if it is not of that rev.
-
-        It is opened in the round trip in which it is looked at: that it is a file is known from its rev.
-        """
-        remote = self._remote
-        if "." not in rev:
-            raise Conflict(f"{remote.shown(path)} is not a file")
-        looked = Look(remote, wire, path)
-        asked = wire.open(remote.path(path), packets.READ)
-        handle, refused = b"", None
-        try:
-            handle = wire.handle(asked)
-        except Refused as exc:
-            refused = exc
-        looked.take()
-        found = looked.there(path)
-        trouble: Exception | None = None
-        if found is None or (refused is not None and refused.code == Code.NO_SUCH_FILE):
-            trouble = Gone(f"{remote.shown(path)} is not there")
-        elif not self._is(found, rev):
-            trouble = self._changed(path)
-        if handle and trouble is not None:
-            wire.done(wire.close_handle(handle))
-        trouble = trouble or refused
-        if trouble is not None:
-            raise trouble
-        assert found is not None
-        return handle, found.size
-
-    @staticmethod
-    def _is(found: Attributes, rev: str) -> bool:
-        return stat.S_ISREG(found.mode) and rev_of(found) == rev
-
-    def _changed(self, path: RemotePath) -> Conflict:
-        return Conflict(f"{self._remote.shown(path)} has been changed")
-
-    def _still(self, wire: Wire, handle: bytes, path: RemotePath, rev: str) -> Callable[[], None]:
-        """Ask whether a file is still of that rev, open and by its name; the answer is taken by calling what comes.
-
-        That raises Conflict, Gone.
-        """
-        opened, named = wire.fstat(handle), wire.lstat(self._remote.path(path))
-
-        def check() -> None:
-            found, there = wire.attributes(opened), wire.found(named)
-            if there is None:
-                raise Gone(f"{self._remote.shown(path)} is not there any more")
-            if not (self._is(found, rev) and self._is(there, rev)):
-                raise self._changed(path)
-
-        return check
-
-    def chunk(self, path: RemotePath, rev: str, offset: int, length: int) -> bytes:
-        """Bytes at an offset; fewer than `length` only at the end. The file stays open for more, for a while."""
-        key = path, rev
-        with self._remote.wire(Lane.BYTES, path, key) as wire:
-            kept = wire.kept.get(key)
-            handle = self._open(wire, path, rev)[0] if kept is None else kept[0]
-            wire.keep(key, handle)
-            try:
-                size = int(rev.partition(".")[0], 16)
-                taken: list[bytes] = []
-                wanted = max(0, min(length, size - offset))
-                check = receive(
-                    wire, handle, offset, wanted, taken.append, lambda: self._still(wire, handle, path, rev)
-                )
-                check()
-            except (Conflict, Gone):
-                wire.drop(key)
-                raise
-            return b"".join(taken)
-
-    def copy(self, path: RemotePath, rev: str, fd: int, tick: Callable[[int], None]) -> bytes:
-        """Write a whole file into an empty one; its digest. Raises OSError if the empty one cannot be written."""
-        hasher = blake3()
-        done = told = 0
-
-        def take(data: bytes) -> None:
-            nonlocal done, told
-            hasher.update(data)
-            left = memoryview(data)
-            while left:
-                count = os.pwrite(fd, left, done)
-                done += count
-                left = left[count:]
-            if done - told >= _TICK:
-                told = done
-                self._remote.check_cancelled()
-                tick(done)
-
-        with self._remote.wire(Lane.BYTES, path) as wire:
-            handle, size = self._open(wire, path, rev)
-            check = receive(wire, handle, 0, size, take, partial(self._still, wire, handle, path, rev))
-            closed = wire.close_handle(handle)
-            check()
-            wire.done(closed)
-            if told < done or size == 0:
-                tick(done)
-        return hasher.digest()

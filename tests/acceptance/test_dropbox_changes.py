@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
+import pytest
+
 from .box import Box, read
 from .harness import until
 
@@ -81,3 +83,31 @@ def test_what_is_placed_again_while_it_is_seen_to_be_gone_stays(box: Box) -> Non
     until("the others are gone", lambda: set(os.listdir(box.mnt / "d")) == {"a", "d"})
     box.onitu.wait()
     assert box.here() == box.there() == {"d/a": b"ours", "d/d": b"theirs"}
+
+
+@pytest.mark.parametrize("mounted", [True, False], ids=["at once", "while nobody looked"])
+@pytest.mark.parametrize("what", ["removed", "renamed"])
+def test_another_folder_of_the_same_name_has_nothing_of_the_one_before(box: Box, what: str, mounted: bool) -> None:
+    control = box.control
+    for name in ("a", "b", "sub/deep"):
+        control.write(f"/Onitu/D/{name}", b"old")
+    until("they are seen", lambda: len(box.here()) == 3)
+    box.onitu.wait()
+    deeds = [
+        partial(control.delete, "/Onitu/D") if what == "removed" else partial(control.move, "/Onitu/D", "/Onitu/E"),
+        partial(control.write, "/Onitu/D/a", b"another"),
+        partial(control.mkdir, "/Onitu/D/sub"),
+    ]
+    if mounted:
+        told_together(box, *deeds)
+    else:
+        box.onitu.umount()
+        for deed in deeds:
+            deed()
+        box.onitu.mount()
+    wanted = {"D/a": b"another"}
+    if what == "renamed":
+        wanted |= {"E/a": b"old", "E/b": b"old", "E/sub/deep": b"old"}
+    until("it is as it is there", lambda: box.here() == wanted)
+    box.onitu.wait()
+    assert box.there() == wanted

@@ -111,7 +111,7 @@ class Arriving:
             case Meaning.NOTHING:
                 pass
             case Meaning.SAME:
-                self._same(copy, found)
+                self._same(path, copy, found)
             case Meaning.CURRENT:
                 self._note(self._copy(copy.file, standing.generation, copy.place, found, was=copy))
             case Meaning.EDITED if found.kind is Kind.FILE and self.trusts:
@@ -124,7 +124,7 @@ class Arriving:
             case Meaning.WAIT | Meaning.DIGEST:
                 self._look_again(path)
 
-    def _same(self, copy: Copy, found: Found) -> None:
+    def _same(self, path: RemotePath, copy: Copy, found: Found) -> None:
         """Others touched it, and left the bytes as they were."""
         volume = self._volume
         digest = found.state.digest or copy.digest
@@ -139,6 +139,8 @@ class Arriving:
         )
         if copy.kind is Kind.DIRECTORY:
             self._same_directory(copy, now)
+            if copy.remote_id != now.remote_id and copy.rev:
+                self._list_again(path)  # it is another one, and what was in the one that we knew need not be in it
             return
         self._note(now)
         name = volume.name(copy.file)

@@ -13,14 +13,27 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from . import forks
+
 ONITUFS = str(Path(sys.executable).parent / "onitufs")
 
 
 class Onitu:
-    """Entries, setup, state and mount point below one directory; nothing of the caller's own home is touched."""
+    """Entries, setup, state and mount point below one directory; nothing of the caller's own home is touched.
 
-    def __init__(self, base: Path, entries: Sequence[str] = ("a", "b"), rules: list[Any] | None = None) -> None:
+    `afresh`: the program is executed for every command, and not forked off one that has been (see forks.py).
+    """
+
+    def __init__(
+        self,
+        base: Path,
+        entries: Sequence[str] = ("a", "b"),
+        rules: list[Any] | None = None,
+        *,
+        afresh: bool = False,
+    ) -> None:
         self.base = base
+        self.afresh = afresh or bool(os.environ.get("ONITUFS_AFRESH"))
         self.mnt, self.state, self.home, self.setup = base / "mnt", base / "state", base / "home", base / "setup.json"
         self.roots = {name: base / "entries" / name for name in entries}
         for directory in (self.mnt, self.home, *self.roots.values()):
@@ -29,7 +42,7 @@ class Onitu:
         self.extra: dict[str, Any] = {}
         self.more_environment: dict[str, str] = {}
         self.pid: int | None = None
-        self.mounted_before: set[int] = set()
+        self.daemons: list[int] = []  # descriptors of processes
         self.write_setup()
 
     def write_setup(self) -> None:
@@ -52,8 +65,13 @@ class Onitu:
         self, *command: str | Path, timeout: float = 120, text: str | None = None
     ) -> subprocess.CompletedProcess[str]:
         """`onitufs COMMAND...`, whatever its exit status."""
+        arguments = [ONITUFS, *map(str, command)]
+        if not self.afresh:
+            return forks.run(
+                arguments, text=text or "", timeout_s=timeout, environment=self.environment, directory=self.base
+            )
         return subprocess.run(
-            [ONITUFS, *map(str, command)],
+            arguments,
             input=text or "",
             capture_output=True,
             text=True,
@@ -71,8 +89,12 @@ class Onitu:
 
     def mount(self, *options: str) -> None:
         self.ok("mount", self.setup, self.mnt, "--state", self.state, *options)
-        self.pid = int(self.status()["pid"])
-        self.mounted_before.add(self.pid)
+        self.runs(int(self.status()["pid"]))
+
+    def runs(self, pid: int) -> None:
+        """This is its daemon; it is ended, with the test at the latest."""
+        self.pid = pid
+        self.daemons.append(os.pidfd_open(pid))
 
     def umount(self, *options: str) -> None:
         self.ok("umount", self.mnt, *options)
@@ -101,10 +123,10 @@ class Onitu:
 
     def close(self) -> None:
         """End what is left running and mounted, however the test ended."""
-        for pid in self.mounted_before:
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                if str(self.state).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    end(pid, signal.SIGKILL)
+        for daemon in self.daemons:
+            with contextlib.suppress(ProcessLookupError):
+                _end(daemon, signal.SIGKILL, "the daemon")
+            os.close(daemon)
         while os.fsencode(self.mnt) in Path("/proc/self/mounts").read_bytes():
             subprocess.run(["umount", "-l", str(self.mnt)], check=True)
         shutil.rmtree(self.base, ignore_errors=True)
@@ -130,13 +152,17 @@ def end(pid: int, how: signal.Signals, timeout_s: float = 60) -> None:
     """Send a signal and wait until the process, which need not be our child, has gone. Raises ProcessLookupError."""
     fd = os.pidfd_open(pid)
     try:
-        signal.pidfd_send_signal(fd, how)
-        ended = select.poll()  # select() takes no descriptor above 1023
-        ended.register(fd, select.POLLIN)
-        ready = ended.poll(timeout_s * 1000)
-        assert ready, f"process {pid} did not end within {timeout_s} s of {how.name}"
+        _end(fd, how, f"process {pid}", timeout_s)
     finally:
         os.close(fd)
+
+
+def _end(process: int, how: signal.Signals, name: str, timeout_s: float = 60) -> None:
+    signal.pidfd_send_signal(process, how)
+    ended = select.poll()  # select() takes no descriptor above 1023
+    ended.register(process, select.POLLIN)
+    ready = ended.poll(timeout_s * 1000)
+    assert ready, f"{name} did not end within {timeout_s} s of {how.name}"
 
 
 def run(

@@ -1,6 +1,7 @@
 """A program that saves without pause in one directory and knows, of every file, what it was told had been saved.
 
-Run as a script: `restless_writer.py DIRECTORY SEED TICKS`. Reads commands from standard input, one a line:
+Run as a script: `restless_writer.py DIRECTORY SEED TICKS`. Says {"directory": ...} when it has made its directory, and
+reads commands from standard input, one a line:
 
     go      work until a call fails; print {"errno": ..., "kind": ..., "answered": ...} for the call that failed
     check   compare the directory with what was answered; print {"problems": [...]}
@@ -209,6 +210,7 @@ def try_close(fd: int) -> None:
 
 def main() -> None:
     writer = Writer(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    print(json.dumps({"directory": writer.directory}), flush=True)
     for line in sys.stdin:
         if line.strip() == "quit":
             return

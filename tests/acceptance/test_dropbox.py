@@ -98,7 +98,7 @@ def test_what_was_there_is_read_in_part_without_fetching_all(
 def test_equal_files_here_and_there_are_one_without_a_transfer(
     new_onitu: Maker, dropbox_emulator: DropboxEmulator
 ) -> None:
-    box = Box(new_onitu(entries=("disk",)), dropbox_emulator)
+    box = Box(new_onitu(entries=("disk",), afresh=True), dropbox_emulator)
     data = os.urandom(100_000)
     (box.onitu.roots["disk"] / "same").write_bytes(data)
     box.control.write("/Onitu/same", data)

@@ -7,8 +7,11 @@ import signal
 import socket
 import stat
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from .absence import pass_for_placed
 from .conftest import Maker
@@ -16,6 +19,12 @@ from .harness import ONITUFS, Onitu, end, lives, until
 from .trees import files
 
 FINE, USAGE, NO_SUCH, NO_DAEMON, PENDING, TIMED_OUT, RUNNING = 0, 2, 3, 4, 5, 9, 10
+
+
+@pytest.fixture
+def new_onitu(new_onitu: Maker) -> Maker:
+    """As anywhere else, but the program is executed for each command, as a shell does it."""
+    return partial(new_onitu, afresh=True)
 
 
 def pause(onitu: Onitu, entry: str = "b") -> None:
@@ -152,7 +161,7 @@ def test_sigterm_unmounts_and_keeps_what_waits(new_onitu: Maker) -> None:
         manager.settimeout(60)
         environment = onitu.environment | {"NOTIFY_SOCKET": str(onitu.base / "notify")}
         daemon = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stderr=stderr)
-        onitu.mounted_before.add(daemon.pid)
+        onitu.runs(daemon.pid)
         assert b"READY=1" in manager.recv(4096)
         assert os.path.ismount(onitu.mnt)
         pause(onitu)

@@ -17,9 +17,9 @@ from .harness import Onitu, until
 NewSshd = Callable[..., Sshd]
 
 
-def mounted(new_onitu: Maker, server: Sshd, **options: object) -> Onitu:
+def mounted(new_onitu: Maker, server: Sshd, *, afresh: bool = False, **options: object) -> Onitu:
     """A mount whose every file goes to that server."""
-    onitu = new_onitu(entries=())
+    onitu = new_onitu(entries=(), afresh=afresh)
     watch = {"watch": "200 ms"} | options
     onitu.extra = {"entries": {"nas": {"driver": "sftp", "options": server.options(**watch)}}}
     onitu.rules = [{"match": {"path": "/"}, "sync": ["nas"]}]
@@ -47,7 +47,7 @@ def half_way(temps: Path) -> list[Path]:
 
 def test_saved_here_is_there_and_changed_there_is_here(new_onitu: Maker, new_sshd: NewSshd) -> None:
     server = new_sshd(chrooted=True)
-    onitu = mounted(new_onitu, server)
+    onitu = mounted(new_onitu, server, afresh=True)
     (onitu.mnt / "a" / "b").mkdir(parents=True)
     (onitu.mnt / "a" / "b" / "f").write_bytes(b"one")
     os.utime(onitu.mnt / "a" / "b" / "f", ns=(1_500_000_000_123_456_789, 1_500_000_000_123_456_789))

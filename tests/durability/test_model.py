@@ -17,8 +17,12 @@ from .planted import (
     ArrivalsUnsynced,
     BelievedBeforeItCame,
     CarriedForEver,
+    DroppedHotForgotten,
     DroppedHotForOneContent,
+    FoldBeforeBarrier,
     NoStopAtBadRecord,
+    NoWaitForHot,
+    SyncedAgain,
     SyncfsTrusted,
     SyncsAtOnce,
 )
@@ -76,14 +80,25 @@ def _life(*phrases: str, ends: st.SearchStrategy[list[Op]] = _NOTHING) -> st.Sea
     return ends.map(lambda more: [([*ops, *more], None, True)])
 
 
+_CHANGED_IN_PLACE = _life(
+    "create a 0", "write a 2", "close a 0", "fsync a 0", "steps a 0", "open_again a 0", "steps a 0", "write a 3",
+)  # fmt: skip
 _FOCUSED: dict[type[Rules], st.SearchStrategy[list[Life]]] = {
     # What was fetched is recorded, and that record is on disk.
     ArrivalsUnsynced: _life("adopt a 1", "fetch a 1", "fsync a 0", "steps a 0"),
     BelievedBeforeItCame: _life("adopt a 1", "fetch a 3", "fsync a 0", "steps a 0"),
     # A barrier is cut short: any page of the journal may be missing, B(S) there.
     NoStopAtBadRecord: _life(
-        "create a 0", "close a 0", "create b 0", "close b 0", "fsync b 0",
-        ends=st.lists(st.just(("step", 0, 0)), min_size=1, max_size=5),
+        "create a 0", "close a 0", "create b 0", "close b 0", "create c 0", "close c 0", "fsync c 0",
+    ),
+    # A file that is on disk is changed in place, and power fails before what ends that is on disk, too.
+    NoWaitForHot: _CHANGED_IN_PLACE,
+    DroppedHotForgotten: _CHANGED_IN_PLACE,
+    # A fold is under way.
+    FoldBeforeBarrier: _life("create a 0", "write a 2", "close a 0", "fold a 0", "step a 0"),
+    # A sync fails, and is asked for again.
+    SyncedAgain: _life(
+        "create a 0", "write a 2", "close a 0", "lose_pages a 0", "fsync a 0", "steps a 0", "fsync a 0", "steps a 0",
     ),
     # A file is changed in place, emptied, and opened again.
     DroppedHotForOneContent: _life(
@@ -107,7 +122,7 @@ _FOCUSED: dict[type[Rules], st.SearchStrategy[list[Life]]] = {
         ends=st.lists(st.tuples(st.just("step"), st.integers(0, 1), st.just(0)), min_size=2, max_size=5),
     ),
 }  # fmt: skip
-"""Histories for the bugs that chance alone seldom meets."""
+"""Histories for the bugs that chance alone meets seldom, or late."""
 
 
 def _play(history: tuple[Sequence[Life], int], rules: Rules) -> None:

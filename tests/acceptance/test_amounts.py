@@ -26,6 +26,7 @@ def test_a_thousand_small_files(onitu: Onitu) -> None:
     assert onitu.ok("status", onitu.mnt).startswith("SAFE: all 1000 files")
 
 
+@pytest.mark.long(29)
 @pytest.mark.timeout(600)
 def test_a_file_of_two_gibibytes(onitu: Onitu) -> None:
     """More than 2^31 bytes, no two megabytes alike: any block lost, doubled or moved would show."""
@@ -42,6 +43,7 @@ def test_a_file_of_two_gibibytes(onitu: Onitu) -> None:
         assert sha256(place / "film.mkv") == digest.hexdigest(), place
 
 
+@pytest.mark.long(10)
 @pytest.mark.timeout(600)
 def test_a_tree_made_in_bulk_is_all_there_after_a_restart(onitu: Onitu) -> None:
     """Saved while entries are paused, so that the restart meets every file unsettled; then all of it is placed."""

@@ -71,6 +71,7 @@ def converged(onitu: Onitu, histories: list[History]) -> bool:
         return False
 
 
+@pytest.mark.long(8)
 @pytest.mark.parametrize("batch", range(ROUNDS))
 def test_nothing_is_lost_and_all_agree(new_onitu: Maker, batch: int) -> None:
     onitu = new_onitu(entries=("a", "b", "c"), rules=RULES)

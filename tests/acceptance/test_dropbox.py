@@ -177,6 +177,7 @@ def test_a_pause_that_dropbox_asks_for_is_kept(box: Box) -> None:
     assert not [each for each in calls if refused["at"] < each["at"] < until_s and "longpoll" not in each["route"]]
 
 
+@pytest.mark.long(9)
 def test_a_pause_holds_for_every_entry_of_the_account(new_onitu: Maker, dropbox_emulator: DropboxEmulator) -> None:
     box = Box(new_onitu(entries=()), dropbox_emulator)
     entries = box.onitu.extra["entries"]

@@ -5,6 +5,8 @@ import os
 import shutil
 from pathlib import Path
 
+import pytest
+
 from .conftest import Maker
 from .harness import Onitu, until
 
@@ -98,6 +100,7 @@ def test_what_cannot_be_brought_back_is_said_in_one_line(onitu: Onitu) -> None:
     assert onitu.ok("history", onitu.mnt / "there") == "nothing is kept\n"
 
 
+@pytest.mark.long(11)
 def test_history_ends_as_the_setup_says_and_its_bytes_are_freed(new_onitu: Maker) -> None:
     onitu = new_onitu()
     onitu.extra = {"history": {"keep": "30 days", "size": "100 kB"}}

@@ -8,6 +8,7 @@ import pytest
 CHECK = Path(__file__).parents[2] / "scripts" / "check-install"
 
 
+@pytest.mark.long(26)
 @pytest.mark.timeout(600)  # pip may have to build or fetch
 def test_an_installation_that_is_not_editable_has_all_that_it_needs() -> None:
     done = subprocess.run([CHECK], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=580, check=False)

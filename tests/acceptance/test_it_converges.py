@@ -116,6 +116,7 @@ def wanted_on(entry: str, mount: dict[bytes, Facts]) -> dict[bytes, Facts]:
     return found
 
 
+@pytest.mark.long(19)
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
 def test_each_entry_ends_with_what_the_rules_say(new_onitu: Maker, seed: int) -> None:
     dice = random.Random(seed)

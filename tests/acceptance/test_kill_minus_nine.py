@@ -64,6 +64,7 @@ def drained(fd: int) -> None:
         os.set_blocking(fd, True)
 
 
+@pytest.mark.long(45)
 @pytest.mark.timeout(900)
 def test_nothing_answered_is_lost(onitu: Onitu, ticks: tuple[int, int]) -> None:
     """Over a hundred kills while four programs rewrite in place, save by rename, append, truncate, move and delete.
@@ -111,6 +112,7 @@ def test_nothing_answered_is_lost(onitu: Onitu, ticks: tuple[int, int]) -> None:
         assert files(root) == wanted
 
 
+@pytest.mark.long(8)
 @pytest.mark.timeout(600)
 def test_a_kill_while_files_are_on_their_way(onitu: Onitu) -> None:
     """The daemon dies with transfers half done: afterwards each entry holds the whole file and nothing besides."""

@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from .conftest import Maker
 from .harness import Onitu, until
 from .restless_program import FILES
@@ -53,6 +55,7 @@ def is_whole(content: bytes) -> bool:
     return not content or (length.isdigit() and int(length) == len(body))
 
 
+@pytest.mark.long(33)
 def test_nobody_hangs_and_nothing_is_torn(new_onitu: Maker) -> None:
     onitu = new_onitu()
     onitu.mount()

@@ -68,6 +68,7 @@ def test_small_files_read_in_order_come_in_time_whatever_others_do(new_onitu: Ma
     until("the other one is", lambda: (onitu.mnt / "051").read_bytes() == b"others did this")
 
 
+@pytest.mark.long(20)
 @pytest.mark.parametrize("how", [Sshd.kill, Sshd.freeze], ids=["killed", "frozen"])
 def test_another_server_goes_on_in_the_middle(new_onitu: Maker, new_sshd: NewSshd, how: Any) -> None:
     first, second = new_sshd(), new_sshd()

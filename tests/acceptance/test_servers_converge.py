@@ -5,6 +5,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from tests.sftp.server import Sshd
 
 from .conftest import Maker
@@ -67,6 +69,7 @@ class Side:
             self.files[to] = self.files.pop(name)
 
 
+@pytest.mark.long(9)
 def test_all_sides_end_with_the_same(new_onitu: Maker, new_sshd: NewSshd) -> None:
     servers = [new_sshd(), new_sshd()]
     onitu = new_onitu(entries=("disk",))

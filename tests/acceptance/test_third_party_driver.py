@@ -79,6 +79,7 @@ def write_setup(onitu: Onitu, **more: Any) -> None:
     onitu.write_setup()
 
 
+@pytest.mark.long(11)
 def test_it_passes_the_suite_as_its_author_runs_it(installed: Path, tmp_path: Path) -> None:
     shutil.copytree(EXAMPLE / "tests", tmp_path / "tests")
     suite = subprocess.run(

@@ -143,6 +143,7 @@ def _quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
+@pytest.mark.long(40)
 @given(history=st.tuples(_LIVES, _SEED))
 @settings(max_examples=HISTORIES, deadline=None, suppress_health_check=list(HealthCheck))
 def test_what_was_answered_survives_a_kill_and_what_was_fsynced_a_power_cut(

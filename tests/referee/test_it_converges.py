@@ -1,5 +1,6 @@
 """Promise 8: whatever happens and in whatever order, in the end each entry holds exactly what the rules say."""
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -48,6 +49,7 @@ def holds_what_the_rules_say(world: World) -> None:
     assert found == expected
 
 
+@pytest.mark.long(7)
 @careful
 @given(script=programs.scripts | programs.busy_scripts, seed=st.integers(0, 2**32 - 1))
 def test_each_entry_ends_with_what_the_rules_say(script: list[programs.Step], seed: int) -> None:

@@ -26,6 +26,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 LARGEST = 512 * 1024  # a request in bytes: most of it the environment
+READ_WHEN_IMPORTED = ("DROPBOX_", "PYTHON")  # beginnings of variables
 
 
 # -- who asks ---------------------------------------------------------------------------------------------------------
@@ -40,7 +41,10 @@ def run(
     try:
         os.pwrite(files[0], text.encode(), 0)
         request = {"command": list(command), "environment": dict(environment), "directory": str(directory)}
-        socket.send_fds(_forker(), [json.dumps(request).encode()], [*files, theirs.fileno()])
+        imported_with = {name: value for name, value in environment.items() if name.startswith(READ_WHEN_IMPORTED)}
+        socket.send_fds(
+            _forker(tuple(sorted(imported_with.items()))), [json.dumps(request).encode()], [*files, theirs.fileno()]
+        )
         theirs.close()
         with ours.makefile("r") as outcome:
             pid = int(outcome.readline())
@@ -60,14 +64,15 @@ def run(
 
 
 @functools.cache
-def _forker() -> socket.socket:
+def _forker(imported_with: tuple[tuple[str, str], ...]) -> socket.socket:
     """The end of the socket at which it is asked; started when it is first needed, for all tests of this process."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith(READ_WHEN_IMPORTED)}
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LARGEST)
     process = subprocess.Popen(
         [sys.executable, __file__, str(theirs.fileno())],
         pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd="/",
-        env=os.environ | {"LC_ALL": "C.UTF-8"},
+        env=others | {"LC_ALL": "C.UTF-8"} | dict(imported_with),
     )  # fmt: skip
     theirs.close()
 

@@ -4,11 +4,14 @@ import os
 import signal
 from pathlib import Path
 
-from .harness import Onitu, until
+from .conftest import Maker
+from .harness import until
 
 
-def test_the_daemon_is_given_its_setup_and_brings_no_reader_along(onitu: Onitu) -> None:
+def test_the_daemon_is_given_its_setup_and_brings_no_reader_along(new_onitu: Maker) -> None:
     """Reading a setup costs a tenth of a second, and memory for as long as the daemon runs."""
+    onitu = new_onitu(afresh=True)
+    onitu.mount()
 
     def has_reader() -> bool:
         return "pydantic_core" in Path(f"/proc/{onitu.pid}/maps").read_text()

@@ -15,7 +15,7 @@ from onitufs.catalog import keys
 from onitufs.drivers.plug import Plug
 from onitufs.drivers.progress import Pace, unhurried
 from onitufs.model.copies import Copy, Place
-from onitufs.model.errors import Conflict, Gone, Stale
+from onitufs.model.errors import Conflict, Gone, Missing, Stale
 from onitufs.model.files import Inode, Kind
 from onitufs.model.ids import ROOT_FILE, ROOT_INODE, EntryName, FileId, InodeNumber, Seq
 from onitufs.model.orders import Delete, Done, Failed, Move, Order, Outcome, Put
@@ -211,7 +211,10 @@ class Placing:
             else:
                 if not (outcome.again or outcome.stale):
                     self._refuse(outcome)
-                self.ask(order.file)
+                if isinstance(outcome.error, Missing):
+                    self._ask_later(order.file, LOOKED_AT_S)
+                else:
+                    self.ask(order.file)
             for directory in missing_of(order):
                 self.ask(directory)
         self._moved_on()

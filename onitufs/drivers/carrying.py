@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from onitufs.model.conflict_names import conflict_name
 from onitufs.model.copies import Copy, Place, RemoteState
 from onitufs.model.digests import BLAKE3, algorithm_of, digest_of
-from onitufs.model.errors import Conflict, Gone, NameNotAllowed, NeedsPerson, Stale
+from onitufs.model.errors import Conflict, Gone, Missing, NameNotAllowed, NeedsPerson, Stale
 from onitufs.model.files import Kind
 from onitufs.model.ids import EntryName, FileId
 from onitufs.model.orders import Delete, Done, Move, Put, SetAttributes
@@ -31,6 +31,8 @@ class Carrier:
 
     `path_of`, `directory`, `directory_mode`: as for Plug. `made`: directories that were made, but not told to anyone
     yet, because what they were made for failed; whoever tells takes them out. `algorithm`: of the driver's digests.
+    `remade`: is told of a directory that somebody removed and that was made again. `looked_for`: whether somebody looks
+    for a directory that is not where it was; then Missing is raised.
     Raises what the handlers raise. Gone or Conflict from a move, delete or set_attributes means one thing only: the
     object of the order's `copy` is no longer there, or no longer what was placed. Stale: the order no longer fits.
     """
@@ -47,6 +49,7 @@ class Carrier:
         now_s: Callable[[], float],
         algorithm: str = BLAKE3,
         remade: Callable[[RemotePath], None] = lambda path: None,
+        looked_for: Callable[[RemotePath], bool] = lambda path: False,
     ) -> None:
         self._handlers = handlers
         self._call = handlers.call
@@ -58,6 +61,7 @@ class Carrier:
         self._made = made
         self._algorithm = algorithm
         self._remade = remade
+        self._looked_for = looked_for
 
     # -- where --------------------------------------------------------------------------------------------------------
 
@@ -109,6 +113,7 @@ class Carrier:
                 if remade or len(path) == 1:
                     raise Stale(f"the directory for {shown(path)} keeps going away on {self._entry}") from exc
                 remade = True
+                self._have_it_looked_for(path)
                 await self._make_again(path)
             except Conflict:
                 kept = await self._set_aside(path) or kept
@@ -135,6 +140,7 @@ class Carrier:
                 if remade:
                     raise
                 remade = True
+                self._have_it_looked_for(path)
                 await self._make_again(path)
             except Conflict:
                 found = await self._call("stat", path)
@@ -171,6 +177,7 @@ class Carrier:
                 if remade:
                     raise
                 remade = True
+                self._have_it_looked_for(path)
                 await self._make_again(path)
             except Conflict:
                 found = await self._call("stat", path)
@@ -308,6 +315,12 @@ class Carrier:
                 continue
             return name
         raise NeedsPerson(f"{shown(path)} on {self._entry} has too many conflicted copies beside it; sort them out")
+
+    def _have_it_looked_for(self, path: RemotePath) -> None:
+        """The directory above is not where it was. Raises Missing if somebody sees whether it has another name now:
+        what is to be placed belongs in it, and not in a new one of the old name."""
+        if self._looked_for(path[:-1]):
+            raise Missing(f"the directory for {shown(path)} is not where it was on {self._entry}; it is looked for")
 
     async def _make_again(self, path: RemotePath) -> None:
         """Make the directories above, which somebody removed: the edit lives."""

@@ -15,16 +15,7 @@ import trio
 
 from onitufs.model.bandwidth import UNLIMITED, Bandwidth
 from onitufs.model.copies import Place
-from onitufs.model.errors import (
-    AnotherPlace,
-    Conflict,
-    DriverError,
-    Gone,
-    NameNotAllowed,
-    QuotaFull,
-    Stale,
-    TooLarge,
-)
+from onitufs.model.errors import AnotherPlace, Conflict, DriverError, Gone, NameNotAllowed, QuotaFull, Stale, TooLarge
 from onitufs.model.ids import EntryName, FileId
 from onitufs.model.orders import Done, Failed, Interest, Order, Outcome, Put
 from onitufs.model.source import Source
@@ -111,6 +102,7 @@ class Plug(Sight):
         self._identity = identity
         self._remember_identity = remember_identity
         self.on_remade: Callable[[RemotePath], None] = lambda path: None  # it was removed with all that was in it
+        self.on_missing: Callable[[RemotePath], bool] = lambda path: False  # it has gone; whether somebody looks for it
         self.is_another_place = False  # what answered last is not the place that the entry was
         runner = runner if runner is not None else Threads(lanes + 2)
         self._opener = Opener(
@@ -226,6 +218,7 @@ class Plug(Sight):
             now_s=self._now_s,
             algorithm=self.driver.manifest.digest,
             remade=lambda path: self.on_remade(path),  # noqa: PLW0108  whoever is to be told comes later
+            looked_for=lambda path: self.on_missing(path),  # noqa: PLW0108
         )
 
     def _new_chunks(self, handlers: Handlers) -> Chunks:

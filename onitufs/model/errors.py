@@ -184,3 +184,7 @@ class Conflict(DriverError):
 
 class Stale(DriverError):
     """The bytes to send are no longer available as ordered (a newer generation exists). Not the service's fault."""
+
+
+class Missing(Stale):
+    """The directory of an order is not where it was, and somebody sees whether it has another name now."""

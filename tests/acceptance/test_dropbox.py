@@ -300,3 +300,32 @@ def test_killed_after_dropbox_took_a_file_and_before_that_was_written_down(box: 
     box.onitu.wait()
     until("it is there, and nothing else", lambda: box.there() == {"g": b"third, and longer"})
     assert box.here() == {"g": b"third, and longer"}
+
+
+def test_a_directory_with_more_in_it_than_dropbox_moves_keeps_its_name_there_and_is_usable(box: Box) -> None:
+    (box.mnt / "D").mkdir()
+    for number in range(9):
+        (box.mnt / "D" / str(number)).write_bytes(b"%d" % number)
+    box.onitu.wait()
+    box.control.settings(tree_limit=5)
+    os.rename(box.mnt / "D", box.mnt / "E")
+    said = "the folder has more items than Dropbox moves at once; move them in parts"
+    until("it is said", lambda: said in box.onitu.run("status", box.mnt).stdout)
+    (box.mnt / "E" / "new").write_bytes(b"new")
+    (box.mnt / "E" / "1").write_bytes(b"edited")
+    until(
+        "what is saved in it is there", lambda: box.there().get("D/new") == b"new" and box.there()["D/1"] == b"edited"
+    )
+    box.control.write("/Onitu/D/2", b"edited there")
+    box.control.delete("/Onitu/D/3")
+    until(
+        "so is what others do",
+        lambda: read(box.mnt / "E" / "2") == b"edited there" and not (box.mnt / "E" / "3").exists(),
+    )
+    (box.mnt / "F").mkdir()
+    for name in os.listdir(box.mnt / "E"):
+        os.rename(box.mnt / "E" / name, box.mnt / "F" / name)
+    (box.mnt / "E").rmdir()
+    box.onitu.wait()
+    until("moved in parts", lambda: box.there() == box.here())
+    assert all(name.startswith("F/") for name in box.here())

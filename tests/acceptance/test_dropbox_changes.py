@@ -111,3 +111,34 @@ def test_another_folder_of_the_same_name_has_nothing_of_the_one_before(box: Box,
     until("it is as it is there", lambda: box.here() == wanted)
     box.onitu.wait()
     assert box.there() == wanted
+
+
+@pytest.mark.parametrize("what", ["renamed", "removed"])
+def test_what_is_saved_in_a_directory_that_others_renamed_meanwhile_goes_with_it(box: Box, what: str) -> None:
+    for name in ("x", "z", "sub/y"):
+        box.control.write(f"/Onitu/D/{name}", name[-1:].encode())
+    until("they are seen", lambda: len(box.here()) == 3)
+    box.onitu.wait()
+    box.control.settings(offline=True)
+    (box.mnt / "D" / "new").write_bytes(b"new")
+    (box.mnt / "D" / "x").write_bytes(b"edited")
+    (box.mnt / "D" / "made").mkdir()
+    (box.mnt / "D" / "made" / "in it").write_bytes(b"deep")
+    until("it is known to be away", lambda: box.health() == "degraded")
+    if what == "renamed":
+        box.control.move("/Onitu/D", "/Onitu/E")
+    else:
+        box.control.delete("/Onitu/D")
+    box.control.settings(offline=False)
+    box.onitu.ok("entry", "resume", "box", "--mount", box.mnt)
+    wanted = {"new": b"new", "x": b"edited", "made/in it": b"deep"}
+    if what == "renamed":
+        wanted = {f"E/{name}": data for name, data in (wanted | {"z": b"z", "sub/y": b"y"}).items()}
+    else:
+        wanted = {f"D/{name}": data for name, data in wanted.items()}
+    until("both sides have it so", lambda: box.here() == box.there() == wanted)
+    box.onitu.wait()
+    assert os.listdir(box.mnt) == ["E" if what == "renamed" else "D"]
+    assert {each["path"] for each in box.control.list("/Onitu") if each["path"].count("/") == 2} <= {
+        f"/Onitu/{name}" for name in (*os.listdir(box.mnt), ".onitufs")
+    }

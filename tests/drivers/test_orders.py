@@ -7,7 +7,7 @@ import trio
 import trio.testing
 
 from onitufs.model.copies import Place
-from onitufs.model.errors import Conflict, Gone, NameNotAllowed, ServiceError, Stale
+from onitufs.model.errors import Conflict, Gone, Missing, NameNotAllowed, ServiceError, Stale
 from onitufs.model.files import Kind
 from onitufs.model.ids import PARKING, ROOT_FILE, FileId
 from onitufs.model.orders import Done, Failed
@@ -441,6 +441,32 @@ async def test_directories_that_somebody_removed_are_made_again(memory_world):
         plug.submit(world.delete(first.file))
         await world.done()
     assert world.files() == {(b"outer", b"inner", b"innermost", b"g"): b"2"}
+
+
+async def test_a_directory_that_somebody_looks_for_is_not_made_again_meanwhile(memory_world):
+    world = memory_world
+    plug = world.plug()
+    outer = world.new_directory(b"outer")
+    inner = world.new_directory(b"inner", outer)
+    looked_for = []
+    plug.on_missing = lambda path: not looked_for.append(path)
+    async with world.running(plug):
+        plug.submit(world.put(b"f", b"1", parent=outer))
+        await world.done()
+        for path in [*world.service.below((b"outer",)), (b"outer",)]:
+            del world.service.nodes[path]
+        plug.submit(world.put(b"g", b"2", parent=outer))
+        plug.submit(world.put(b"h", b"3", parent=inner))
+        for failed in await world.ended(2):
+            assert isinstance(failed.error, Missing)
+            assert failed.stale
+        assert set(looked_for) == {(b"outer",)}
+        assert world.files() == {}
+        plug.on_missing = lambda path: False
+        plug.submit(world.put(b"g", b"2", parent=outer))
+        plug.submit(world.put(b"h", b"3", parent=inner))
+        await world.done(2)
+    assert world.files() == {(b"outer", b"g"): b"2", (b"outer", b"inner", b"h"): b"3"}
 
 
 async def test_only_a_lost_object_is_called_gone(memory_world):

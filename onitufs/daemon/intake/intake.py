@@ -28,6 +28,8 @@ TOGETHER = 100  # paths that are looked at in one call
 AHEAD = 2000  # of so many that wait, those of one directory are looked at together
 SLICE = 25  # names of a listing that are compared before other tasks get a turn
 TROUBLE_S = 1.0
+LOOKED_FOR_S = 10.0  # so long a directory that is not where it was is expected to be told of by another name
+FORGOTTEN_S = 60.0  # after which it is looked for anew
 
 Ts = TypeVarTuple("Ts")
 
@@ -69,6 +71,8 @@ class Intake:
         self._tries: dict[RemotePath, int] = {}
         self._to_list: dict[RemotePath, None] = {}  # the last one first, so that few wait
         self._plug.on_remade = self.list_again
+        self._plug.on_missing = self._look_for
+        self._missing: dict[RemotePath, float] = {}  # since when directories are looked for
         self._together = TOGETHER
         self._wake = trio.Event()
         self._halted = False  # the user is being asked
@@ -110,6 +114,23 @@ class Intake:
         self.look(path)
         if copy.kind is Kind.DIRECTORY:
             self.list_again(path)
+        return True
+
+    def _look_for(self, directory: RemotePath) -> bool:
+        """Something is to be placed in a directory that is not there. Whether it may have another name by now, which is
+        told soon: else, and after a while, whoever asks makes it again."""
+        known = [copy for depth in range(len(directory)) if (copy := self._outside.copy(directory[: depth + 1]))]
+        if self._halted or not self._plug.can("watch") or not any(copy.remote_id for copy in known):
+            return False
+        now_s = trio.current_time()
+        if self._missing.get(directory, -FORGOTTEN_S) < now_s - FORGOTTEN_S:
+            if len(self._missing) >= MOST_HINTS:
+                self._missing.clear()
+            self._missing[directory] = now_s
+        if now_s > self._missing[directory] + LOOKED_FOR_S:
+            return False
+        for depth in range(len(directory)):
+            self.look(directory[: depth + 1])
         return True
 
     def _look_again(self, path: RemotePath, *, listing: bool = False) -> None:

@@ -43,6 +43,11 @@ class Outside:
             at = copy.file
         return at
 
+    def copy(self, path: RemotePath) -> Copy | None:
+        """The Copy that is known at a path."""
+        place = self.place(path)
+        return None if place is None else self.placements.at(self.entry, place)
+
     def place(self, path: RemotePath) -> Place | None:
         """The place that a path on the entry is now; None if the directory is not known, or the path is not theirs."""
         if not path or path[0] == PRIVATE:

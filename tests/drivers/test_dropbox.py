@@ -689,6 +689,20 @@ async def test_many_changes_in_one_directory_are_one_list(s: Subject, control: C
         assert told.all[0].paths == ((b"many",),)
 
 
+async def test_many_changes_beside_more_directories_are_told_one_by_one(s: Subject, control: Control) -> None:
+    """To list a directory is to list all that is below it."""
+    for number in range(50):
+        control.mkdir(f"/many/d{number}")
+    async with watched(s) as told:
+        cursor = told.all[-1].cursor
+    await s.call("list_directory", (b"many",))
+    for number in range(40):
+        control.write(f"/many/{number}", b"x")
+    async with watched(s, cursor) as told:
+        assert told.all[0].below == ()
+        assert len(told.all[0].paths) == 40
+
+
 async def test_a_folder_that_got_another_name_is_listed(s: Subject, control: Control) -> None:
     """What went from it under the old name is told by that name only, which may mean something else by now."""
     control.mkdir("/old")

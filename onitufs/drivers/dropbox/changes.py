@@ -196,6 +196,7 @@ class Changes:
         return Sighted(paths=left, below=below, cursor=cursor)
 
     def _inside(self, parent: RemotePath) -> int:
-        """How many directories are known below one."""
+        """How many directories are known below one, of what was told or of what was listed."""
         depth = len(parent)
-        return sum(1 for path in self._directories.values() if len(path) > depth and path[:depth] == parent)
+        told = sum(1 for path in self._directories.values() if len(path) > depth and path[:depth] == parent)
+        return max(told, self._tree.known_below(parent))

@@ -78,6 +78,12 @@ class Tree:
             for known in [known for known in self._known if path and known[: len(path)] == path]:
                 del self._known[known]
 
+    def known_below(self, path: RemotePath) -> int:
+        """How many directories below one are remembered."""
+        depth = len(path)
+        with self._lock:
+            return sum(1 for known in self._known if len(known) > depth and known[:depth] == path)
+
     def _make_private(self, path: RemotePath) -> str:
         stored = f"{self.directory(path[:-1])}/{path[-1].decode()}"
         with contextlib.suppress(Conflict):  # it is there

@@ -234,7 +234,9 @@ def goes_on_where_it_was(box: Box) -> bool:
     before = len(box.control.journal())
     box.onitu.mount()
     until("it is told what changes", lambda: box.control.journal(route="files/list_folder/longpoll", since=before))
-    return not box.control.journal(route="files/list_folder/get_latest_cursor", since=before)
+    begun = box.control.journal(route="files/list_folder/get_latest_cursor", since=before)
+    until("what is there is listed", lambda: not begun or len(box.lists(before)) == 4)
+    return not begun
 
 
 def test_a_restart_lists_nothing_and_misses_nothing(box: Box) -> None:

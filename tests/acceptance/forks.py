@@ -2,7 +2,7 @@
 
 A mount imports for most of a second of a processor, and the tests make many hundreds of them. What runs is the same
 main(), with the same arguments, environment and files; it only did not begin with an empty interpreter. (Whether it
-comes up from one is what tests/cli and test_lifecycle.py see.)
+comes up from one is what tests/cli sees, and whatever is `afresh`.)
 
 Run as a script this is the process that forks: `forks.py SOCKET`. Over that socket it gets, with descriptors for stdin,
 stdout, stderr and the outcome, {"command": [...], "environment": {...}, "directory": ...}. To the outcome it writes the

@@ -7,11 +7,8 @@ import signal
 import socket
 import stat
 import subprocess
-from functools import partial
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from .absence import pass_for_placed
 from .conftest import Maker
@@ -19,12 +16,6 @@ from .harness import ONITUFS, Onitu, end, lives, until
 from .trees import files
 
 FINE, USAGE, NO_SUCH, NO_DAEMON, PENDING, TIMED_OUT, RUNNING = 0, 2, 3, 4, 5, 9, 10
-
-
-@pytest.fixture
-def new_onitu(new_onitu: Maker) -> Maker:
-    """As anywhere else, but the program is executed for each command, as a shell does it."""
-    return partial(new_onitu, afresh=True)
 
 
 def pause(onitu: Onitu, entry: str = "b") -> None:
@@ -42,7 +33,8 @@ def one_line(text: str) -> str:
 
 
 def test_mount_ask_unmount_and_mount_again(new_onitu: Maker) -> None:
-    onitu = new_onitu()
+    """As a shell has it: the program is executed for each command."""
+    onitu = new_onitu(afresh=True)
     onitu.mount()
     assert os.path.ismount(onitu.mnt)
     assert onitu.ok("status", onitu.mnt).startswith("SAFE")
@@ -154,7 +146,7 @@ def test_umount_of_a_mount_in_use_names_who_uses_it(onitu: Onitu) -> None:
 
 def test_sigterm_unmounts_and_keeps_what_waits(new_onitu: Maker) -> None:
     """In the foreground, as a service manager runs it: it says when it is ready, and SIGTERM ends it with status 0."""
-    onitu = new_onitu()
+    onitu = new_onitu(afresh=True)
     command = [ONITUFS, "mount", onitu.setup, onitu.mnt, "--state", onitu.state, "--foreground"]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, open(onitu.base / "stderr", "w") as stderr:
         manager.bind(str(onitu.base / "notify"))

@@ -25,7 +25,7 @@ from .harness import Onitu, until
 from .histories import History
 from .trees import Facts, files
 
-FILES = int(os.environ.get("ONITUFS_MIXED_FILES", "1000"))
+FILES = int(os.environ.get("ONITUFS_MIXED_FILES", "5000"))
 SEED = os.environ.get("ONITUFS_MIXED_SEED", "mixed")
 PATIENCE_S = 90 + FILES // 10
 IN_EACH = 50
@@ -266,6 +266,7 @@ def mixed(new_onitu: Maker, new_sshd: NewSshd, dropbox_emulator: DropboxEmulator
     return Mixed(onitu, new_sshd(), new_sshd(chrooted=True), dropbox_emulator)
 
 
+@pytest.mark.long(170)
 @pytest.mark.timeout(60 + 4 * PATIENCE_S)
 def test_edits_on_every_side_while_a_server_dies_twice(mixed: Mixed) -> None:
     onitu, nas = mixed.onitu, mixed.nas

@@ -4,7 +4,7 @@ import logging
 
 import trio
 
-from onitufs.drivers.progress import Pace
+from onitufs.drivers.progress import Pace, rest
 from onitufs.model.globs import GlobList
 from onitufs.model.ids import Seq
 from onitufs.setup import Setup
@@ -39,7 +39,7 @@ async def let_go_in_time(volume: Volume, pace: Pace) -> None:
             await _make_room(volume)
             began_s = trio.current_time()
             while volume.expire(limit=SLICE):
-                await trio.sleep(pace(trio.current_time() - began_s))
+                await rest(pace, trio.current_time() - began_s)
                 began_s = trio.current_time()
         except OSError:
             log.exception("history cannot be let go of yet")

@@ -289,42 +289,56 @@ class Answers:
 
     async def wait(self, path: bytes | None, timeout_s: float | None) -> Answer:
         file = None if path is None else self._volume.resolve(path)[0]
+        waits_for: FileId | None = None
         with trio.move_on_after(float("inf") if timeout_s is None else timeout_s):
-            while not self._done(file):
+            while (waits_for := self._waits_for(file, waits_for)) is not None:
                 await self._placing.progress()
-        return self._counts(self._failures()) | {"done": self._done(file)}
+        return self._counts(self._failures()) | {"done": self._waits_for(file) is None}
 
-    def _done(self, file: FileId | None) -> bool:
-        if file is None or file == ROOT_FILE or self._placing.idle:
-            return self._placing.idle and (file is None or not self._is_written(file))
+    def _waits_for(self, file: FileId | None, known: FileId | None = None) -> FileId | None:
+        """Something at or below `file` (None: anywhere) that is not placed yet. `known`: what it was a moment ago."""
+        everywhere = file is None or file == ROOT_FILE
+        if everywhere or self._placing.idle:
+            done = self._placing.idle and (file is None or not self._is_written(file))
+            return None if done else ROOT_FILE
+        assert file is not None
         name = self._volume.name(file)
         if name is None or not name.alive:
-            return True
-        if self._is_written(file) or self._volume.catalog.get(keys.unsettled(file)) is not None:
-            return False
-        return name.kind is not Kind.DIRECTORY or not self._pending_below(name.inode)
+            return None
+        if known is not None and self._is_unsettled(known) and self._is_below(known, name.inode):
+            return known
+        if self._is_written(file) or self._is_unsettled(file):
+            return file
+        return self._pending_below(file, name.inode) if name.kind is Kind.DIRECTORY else None
+
+    def _is_unsettled(self, file: FileId) -> bool:
+        return self._volume.catalog.get(keys.unsettled(file)) is not None
 
     def _is_written(self, file: FileId) -> bool:
         """Whether a program has it open and has written what is not sealed yet."""
         name = self._volume.name(file)
         return name is not None and name.alive and self._volume.is_dirty(name.inode)
 
-    def _pending_below(self, directory: InodeNumber) -> bool:
-        inside = self._volume.directory_path(directory) + b"/"
+    def _is_below(self, file: FileId, directory: InodeNumber) -> bool:
+        path = self._volume.path(file)
+        return path is not None and path.startswith(self._volume.directory_path(directory) + b"/")
+
+    def _pending_below(self, file: FileId, directory: InodeNumber) -> FileId | None:
         after = b""
         while rows := self._volume.catalog.scan(keys.UNSETTLED, after):
-            for key, _ in rows:
-                path = self._volume.path(FileId(keys.number(key)))
-                if path is not None and path.startswith(inside):
-                    return True
+            for key, _ in reversed(rows):  # what changed last is placed last, mostly
+                pending = FileId(keys.number(key))
+                if self._is_below(pending, directory):
+                    return pending
             after = rows[-1][0]
+        inside = self._volume.directory_path(directory) + b"/"
         rows = self._volume.catalog.scan(keys.SUBTREE)
         for key, _ in rows:
             marked = InodeNumber(keys.number(key))
             above = self._volume.directory_path(marked) + b"/"
             if above.startswith(inside) or inside.startswith(above) or marked == ROOT_INODE:
-                return True
-        return False
+                return file
+        return None
 
     # -- changes -------------------------------------------------------------------------------------------------------
 

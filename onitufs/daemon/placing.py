@@ -13,7 +13,7 @@ import trio
 
 from onitufs.catalog import keys
 from onitufs.drivers.plug import Plug
-from onitufs.drivers.progress import Pace, unhurried
+from onitufs.drivers.progress import Pace, rest, unhurried
 from onitufs.model.copies import Copy, Place
 from onitufs.model.errors import Conflict, Gone, Missing, Stale
 from onitufs.model.files import Inode, Kind
@@ -325,7 +325,7 @@ class Placing:
             self._take_fresh()
             began_s = trio.current_time()
             if not self.held and (self._ask_some() or self._sweep_some() or self._walk_some()):
-                await trio.sleep(self.pace(trio.current_time() - began_s))
+                await rest(self.pace, trio.current_time() - began_s)
                 continue
             with trio.move_on_after(self._next_s()):
                 await self._wake.wait()

@@ -7,6 +7,7 @@ import trio
 
 from onitufs.catalog import keys
 from onitufs.catalog.records import unpack_name
+from onitufs.drivers.progress import rest
 from onitufs.model.copies import Copy
 from onitufs.model.files import Kind, Name
 from onitufs.model.ids import ROOT_FILE, EntryName, FileId, GenerationId
@@ -51,7 +52,7 @@ async def looked_ahead(placing: Placing, outlook: Outlook) -> AsyncIterator[int 
         before, looked_at = looked_at, looked_at + len(rows)
         if before // TELL_EVERY != looked_at // TELL_EVERY:
             yield looked_at
-        await trio.sleep(placing.pace(trio.current_time() - began_s))
+        await rest(placing.pace, trio.current_time() - began_s)
     yield plan
 
 

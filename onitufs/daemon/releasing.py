@@ -12,6 +12,7 @@ import trio
 
 from onitufs.catalog import keys
 from onitufs.catalog.records import pack_value, unpack_copy, unpack_value
+from onitufs.drivers.progress import rest
 from onitufs.model.copies import Copy
 from onitufs.referee.reconcile import required_entries
 from onitufs.volume.tree import Changes
@@ -49,7 +50,7 @@ async def work_off(placing: Placing, outlook: Callable[[], Outlook]) -> None:
             placing.ask(copy.file)
         released += len(freed)
         await catalog.room()
-        await trio.sleep(placing.pace(trio.current_time() - began_s))
+        await rest(placing.pace, trio.current_time() - began_s)
     if released:
         log.info("what was found where the rules do not want it is taken away", extra={"copies": released})
 

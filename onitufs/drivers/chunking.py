@@ -14,7 +14,7 @@ from .bandwidth import Bucket
 from .begun import Begun, BegunUploads
 from .calling import Handlers
 from .handlers import Upload
-from .progress import Metered, Pace, Transfer
+from .progress import Metered, Pace, Transfer, rest
 
 log = logging.getLogger(__name__)
 
@@ -154,6 +154,4 @@ class ChunkedUpload:
             self._offset = offset
             self._transfer.confirmed(offset)
             self._chunks.went_well()
-            rest_s = self._chunks.pace(trio.current_time() - began_s)
-            if rest_s > 0:
-                await trio.sleep(rest_s)
+            await rest(self._chunks.pace, trio.current_time() - began_s)

@@ -36,7 +36,7 @@ from .lanes import Lanes
 from .looking import Lookers
 from .opening import Opener
 from .performing import Performer
-from .progress import Pace, SourceTrouble, Transfer, unhurried
+from .progress import Pace, SourceTrouble, Transfer, rest, unhurried
 from .queue import Job, Line
 from .registry import ManifestedDriver
 from .sight import Sight
@@ -298,23 +298,33 @@ class Plug(Sight):
 
     async def _work(self, line: Line, jobs: list[Job], ticket: Ticket, trial: int) -> None:
         began_s = trio.current_time()
+        busy = True
+
+        def answered() -> None:
+            """The next batch may go to the service while the ends of this one are written down."""
+            nonlocal busy
+            if self._pace(trio.current_time() - began_s) <= 0:
+                busy = False
+                self._lanes.end(line, trial)
+                self._woke()
+
         try:
             try:
                 with trio.CancelScope() as scope:
                     self._working.add(scope)
                     if len(jobs) > 1:
-                        await self._batch(jobs)
+                        await self._batch(jobs, answered)
                     else:
                         await self._single(jobs[0])
             finally:
                 self._working.discard(scope)
                 self._backlog.all_back(jobs)
                 self._backlog.release(ticket)
-            rest_s = self._pace(trio.current_time() - began_s)
-            if rest_s > 0:
-                await trio.sleep(rest_s)
+            if busy:
+                await rest(self._pace, trio.current_time() - began_s)
         finally:
-            self._lanes.end(line, trial)
+            if busy:
+                self._lanes.end(line, trial)
             self._woke()
 
     async def _single(self, job: Job) -> None:
@@ -335,13 +345,14 @@ class Plug(Sight):
         finally:
             self.transfers.remove(transfer)
 
-    async def _batch(self, jobs: list[Job]) -> None:
+    async def _batch(self, jobs: list[Job], answered: Callable[[], None]) -> None:
         assert self._performer is not None
         transfers = [Transfer(job.order, job.size, trio.current_time) for job in jobs]
         self.transfers += transfers
         singly: list[Job] = []
         try:
             ends = await self._performer.batch(transfers)
+            answered()
             for number, (job, end) in enumerate(zip(jobs, ends, strict=True)):
                 if isinstance(end, Conflict | Gone):
                     singly.append(job)
@@ -349,7 +360,7 @@ class Plug(Sight):
                     self._failed(job, end)
                 else:
                     self._end(job, end)
-                if number % 16 == 15:  # ends are written down on the loop: others have a turn, too
+                if number % 8 == 7:  # ends are written down on the loop: others have a turn, too
                     await trio.lowlevel.checkpoint()
         finally:
             self.transfers = [transfer for transfer in self.transfers if transfer not in transfers]

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal, assert_never
 
+import trio
+
 from onitufs.model.errors import Stale
 from onitufs.model.ids import FileId
 from onitufs.model.orders import Delete, Move, Order, Put, SetAttributes
@@ -98,6 +100,8 @@ class SourceTrouble(Exception):
     """The local bytes could not be read: neither the entry's nor the file's fault."""
 
 
+GLANCE_S = 0.05  # who rests looks so often whether there still is a reason to
+
 Pace = Callable[[float], float]
 """How long to rest after so many seconds of work, so that programs at work on the mount go first. 0: nobody is."""
 
@@ -106,6 +110,15 @@ def unhurried(worked_s: float) -> float:
     """The Pace of a place without programs."""
     del worked_s
     return 0.0
+
+
+async def rest(pace: Pace, worked_s: float) -> None:
+    """Rest after so many seconds of work, on the loop; no longer than programs are at work."""
+    left_s = pace(worked_s)
+    await trio.lowlevel.checkpoint()
+    while left_s > 0:
+        await trio.sleep(min(left_s, GLANCE_S))
+        left_s = pace(0.0)
 
 
 class Metered:

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from onitufs.drivers.local_storage import DRIVER
+from onitufs.drivers.local_storage.driver import LocalStorage
+from onitufs.drivers.starting import BATCH_FILES
 from onitufs.model.files import Kind
 
 
@@ -98,3 +100,26 @@ async def test_a_symlink(world, plug, root):
         plug.submit(world.put(b"l", b"", kind=Kind.SYMLINK, target=b"a/b"))
         await world.done()
     assert os.readlink(root / "l") == "a/b"
+
+
+async def test_a_batch_goes_while_the_ends_of_the_one_before_are_written_down(world, plug, root, monkeypatch):
+    """One at a time is at the service all the same."""
+    reported_at_begin, at_service = [], []
+    real = LocalStorage.upload_batch
+
+    def upload_batch(self, uploads):
+        reported_at_begin.append(len(world.outcomes))
+        at_service.append(len(uploads))
+        assert len(at_service) == 1
+        try:
+            return real(self, uploads)
+        finally:
+            at_service.pop()
+
+    monkeypatch.setattr(LocalStorage, "upload_batch", upload_batch)
+    for number in range(10 * BATCH_FILES):
+        plug.submit(world.put(b"%d" % number, b"x"))
+    async with world.running(plug):
+        await world.done(10 * BATCH_FILES)
+    assert any(count % BATCH_FILES for count in reported_at_begin), reported_at_begin
+    assert len(below(root)) == 10 * BATCH_FILES

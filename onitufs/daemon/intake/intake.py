@@ -10,6 +10,7 @@ from typing import TypeVarTuple
 import trio
 
 from onitufs.drivers.handlers import PRIVATE, RemotePath, Sighted
+from onitufs.drivers.progress import rest
 from onitufs.model.copies import Copy, Found, Place
 from onitufs.model.errors import DriverError, Gone
 from onitufs.model.files import Kind
@@ -203,7 +204,7 @@ class Intake:
             began_s = trio.current_time()
             await self._room_to_tell()
             if not self._halted and await self._some():
-                await trio.sleep(self._pace(trio.current_time() - began_s))
+                await rest(self._pace, trio.current_time() - began_s)
                 continue
             with trio.move_on_at(self._due_s()):
                 await self._wake.wait()

@@ -33,7 +33,7 @@ MIB4 = 4 * 1024 * 1024
         (bytes(MIB4 + 1), "14a4d47f23a30177885d9820122f17d2d3a55fe63f7f5c27b95f689e0b2accd6"),
         (bytes(2 * MIB4), "03ae066c707c588592d9e27aa2444ca98423e0999024f1ceaa11a153790b37de"),
         (
-            bytes(i % 251 for i in range(10_000_000)),
+            (bytes(range(251)) * 40_000)[:10_000_000],
             "adcedd7b0933aef0bdf54a73c43b77526b6ff90b1a303d2cd235f44161b65177",
         ),
     ],

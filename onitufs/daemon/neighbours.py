@@ -7,6 +7,7 @@ still busy with those before. What is fetched ahead in vain is little, and what 
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import trio
@@ -102,7 +103,7 @@ class Neighbours:
 
     def wanted(self, inode: Inode) -> None:
         """All of this absent file is needed now, and somebody fetches it."""
-        if inode.size > SMALL_BYTES or (name := self._volume.name(inode.files[0])) is None:
+        if inode.size > SMALL_BYTES or not inode.files or (name := self._volume.name(inode.files[0])) is None:
             return
         now_s = trio.current_time()
         run = self._runs.pop(name.parent, None)
@@ -180,7 +181,8 @@ class Neighbours:
             for each in some:
                 self._end(each)
         if run.is_followed and self._runs.get(directory) is run:  # who was waiting will want more
-            self._begin(run, directory)
+            with suppress(NoEntry):  # the directory may be gone
+                self._begin(run, directory)
 
     async def _together(self, plug: Plug, group: list[_Ahead]) -> None:
         size = sum(each.size for each in group)

@@ -11,7 +11,7 @@ from blake3 import blake3
 from onitufs.daemon import fetching, neighbours
 from onitufs.drivers.memory.driver import Memory
 from onitufs.model import errors
-from onitufs.model.ids import InodeNumber
+from onitufs.model.ids import ROOT_INODE, InodeNumber
 
 from .far import FarAway
 
@@ -196,3 +196,14 @@ async def test_large_ones_are_left_out(one):
         for name in list(numbers)[:50]:
             await one.fetcher.fetch_all(numbers[name])
         assert one.volume.peek(large).absent
+
+
+async def test_a_file_without_a_name_is_nobodys_neighbour(one):
+    """It was deleted while a program had it open."""
+    numbers = adopt(one)
+    async with one.running():
+        handle = one.volume.open(numbers[b"000"], write=False)
+        one.volume.unlink(ROOT_INODE, b"000")
+        with pytest.raises(errors.Stale):
+            await one.fetcher.fetch_all(numbers[b"000"])
+        one.volume.release(handle)

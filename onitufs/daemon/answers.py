@@ -305,11 +305,13 @@ class Answers:
         name = self._volume.name(file)
         if name is None or not name.alive:
             return None
-        if known is not None and self._is_unsettled(known) and self._is_below(known, name.inode):
-            return known
         if self._is_written(file) or self._is_unsettled(file):
             return file
-        return self._pending_below(file, name.inode) if name.kind is Kind.DIRECTORY else None
+        if name.kind is not Kind.DIRECTORY:
+            return None
+        if known is not None and self._is_unsettled(known) and self._is_below(known, name.inode):
+            return known
+        return self._pending_below(file, name.inode)
 
     def _is_unsettled(self, file: FileId) -> bool:
         return self._volume.catalog.get(keys.unsettled(file)) is not None

@@ -1,6 +1,7 @@
 """What placing needs of files that are not here: all bytes before they can be sent, the first ones to tell a type."""
 
 import errno
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,6 +21,8 @@ from .fetching import Fetcher
 AT_ONE_TIME = 4
 AGAIN_S = 30.0  # after what could not be brought
 MOST_QUEUED = 2000  # the unsettled index knows the others
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,9 @@ class Bringing:
                 except (OnituError, OSError, trio.TooSlowError) as error:
                     reason = str(error) or os.strerror(errno.ETIMEDOUT)
                     self._failed[file] = job, reason, trio.current_time() + AGAIN_S
+                except Exception as bug:  # which keeps this file from its place, and no other
+                    log.exception("a bug", extra={"inode": job.number})
+                    self._failed[file] = job, f"a bug: {type(bug).__name__}: {bug}", trio.current_time() + AGAIN_S
             del self._running[file]
             self._ask(file)
 

@@ -6,6 +6,7 @@ be read from /proc/self/mountinfo is read there, and the rest is asked by a chil
 
 import ctypes
 import errno
+import logging
 import os
 import re
 import shutil
@@ -17,11 +18,14 @@ from dataclasses import dataclass
 from onitufs.model.errors import NoDaemon
 
 TYPE = "fuse.onitufs"
+CONNECTIONS = "/sys/fs/fuse/connections"
 _PROBE = "import os,sys\ntry: os.statvfs(sys.argv[1])\nexcept OSError as e: sys.exit(e.errno)"
 _PROBE_S = 5.0
 DEAD = (errno.ENOTCONN, errno.ECONNABORTED)
 _MNT_DETACH, _UMOUNT_NOFOLLOW = 2, 8
 _FUSE_CONF = "/etc/fuse.conf"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +168,19 @@ def detach(path: str) -> None:
     """Take the mount out of the tree at once; programs that use it go on until they end. Raises NoDaemon."""
     if not _umount(path, _MNT_DETACH):
         raise NoDaemon(f"{path}: cannot be detached; try 'umount -l {path}' as root")
+
+
+def abort(connection: str) -> None:
+    """Fail all calls that still wait for an answer in a connection, threads of ours among them: else a process that
+    ends with such a thread stays, and with it everybody who waits for an answer of it.
+
+    Source: Documentation/filesystems/fuse.rst of the kernel, "Aborting a filesystem connection".
+    """
+    try:
+        with open(f"{CONNECTIONS}/{connection}/abort", "w") as file:
+            file.write("1")
+    except OSError as error:
+        log.warning("connection %s cannot be aborted: %s", connection or "(unknown)", error)
 
 
 def _is_ours(path: str) -> bool:

@@ -25,7 +25,6 @@ MAX_TASKS = 5000
 # waits with them. Only some may raise it (the mounting user, where sysfs is writable): elsewhere it stays.
 MAX_BACKGROUND = 1024
 LAST_CALLS_S = 5.0  # what calls under way get when a mount that is in use must end
-_CONNECTIONS = "/sys/fs/fuse/connections"
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +95,7 @@ class Mount:
             raise RuntimeError("this process has a mount already")
         self.point = point
         self._connected = connection is not None  # then libfuse does not know where to unmount
+        self._connection = ""  # the kernel's name for it, once the mount answers
         self._limiter = trio.CapacityLimiter(1)
         self._scope = trio.CancelScope()
         self.turns: Turns | None = None
@@ -135,9 +135,10 @@ class Mount:
         there = mount_points.mounted_at(self.point)
         if there is None:
             return
+        self._connection = there.connection
         for name, value in (("max_background", MAX_BACKGROUND), ("congestion_threshold", MAX_BACKGROUND * 3 // 4)):
             try:
-                with open(f"{_CONNECTIONS}/{there.connection}/{name}", "w") as file:
+                with open(f"{mount_points.CONNECTIONS}/{there.connection}/{name}", "w") as file:
                     file.write(str(value))
             except OSError as error:
                 log.debug("%s stays as it is: %s", name, error)
@@ -198,8 +199,9 @@ class Mount:
                 pyfuse3.close(unmount=True)
                 if self._connected:
                     mount_points.detach(self.point)
-            else:  # its thread still sits in the kernel, in this session
+            else:  # its thread still sits in the kernel, in this session, and waits for a call that waits for us
                 mount_points.detach(self.point)
+                mount_points.abort(self._connection)
 
 
 @contextlib.contextmanager

@@ -91,3 +91,19 @@ async def test_an_entry_that_comes_up_is_asked_at_once(waiting):
     while waiting.inode.absent:
         await trio.sleep(0.1)
     assert trio.current_time() - began_s < AGAIN_S / 2
+
+
+async def test_a_bug_that_one_file_brings_to_light_ends_nothing_else(waiting, monkeypatch):
+    async def fails(number):
+        raise ZeroDivisionError("planted")
+
+    with monkeypatch.context() as planted:
+        planted.setattr(waiting.far.fetcher, "fetch_all", fails)
+        waiting.problems()
+        await trio.testing.wait_all_tasks_blocked()
+        assert waiting.asked == [waiting.file]
+        assert "a bug: ZeroDivisionError: planted" in waiting.problems()[0]
+    await trio.sleep(AGAIN_S + 1)
+    waiting.problems()
+    await trio.testing.wait_all_tasks_blocked()
+    assert not waiting.inode.absent

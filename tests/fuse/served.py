@@ -66,6 +66,9 @@ class Planted(Operations):
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(_fail, OSError(5, "planted"))
                     nursery.start_soon(trio.sleep_forever)
+            case b"never answered":
+                self.came.set()
+                await trio.sleep_forever()
             case b"deadline":
                 with trio.fail_after(0):
                     await trio.sleep_forever()
@@ -242,6 +245,16 @@ class Commands:
             self.mount.changed_outside(parent, name)
             await self.mount.told()
         return inode.number
+
+    async def came(self) -> None:
+        await self.operations.came.wait()
+
+    def tell_kernel(self, path: str) -> None:
+        """Without waiting until it has heard."""
+        self.mount.changed_outside(*self._at(path))
+
+    def crash(self) -> None:
+        raise RuntimeError("planted")
 
     async def vanish(self, path: str, tell: bool) -> None:
         parent, name = self._at(path)

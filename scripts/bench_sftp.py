@@ -134,8 +134,10 @@ class RcloneMount:
         there = self._server / source.name
 
         def arrived() -> bool:
-            found = {file.name: file.stat().st_size for file in os.scandir(there)} if there.is_dir() else {}
-            return found == wanted
+            try:
+                return {file.name: file.stat().st_size for file in os.scandir(there)} == wanted
+            except FileNotFoundError:  # nothing yet, or what got its name just now
+                return False
 
         self._until(arrived)
 

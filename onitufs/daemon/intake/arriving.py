@@ -213,7 +213,9 @@ class Arriving:
         outside = self._outside
         was = self._placements.known_as(self._entry, found.state.remote_id)
         if was is not None and was.kind is found.kind and await self._has_left(was):
-            if self._is_outdated(path, place, epoch) or self._placements.get(was.file, self._entry) != was:
+            changed = self._is_outdated(path, place, epoch) or self._placements.get(was.file, self._entry) != was
+            # An order that began with the Copy where it was ends as if that still were all there is of it.
+            if changed or outside.is_busy(was.place):
                 self._look_again(path)
                 return
             if not self._moved(place, was):

@@ -57,7 +57,7 @@ def test_the_session_ends_with_requests_under_way(mount: Callable[..., Mounted])
     one = threading.Thread(target=hammer)
     one.start()
     try:
-        assert mounted.end() == 0
+        assert mounted.end() == 0, mounted.logged()
     finally:
         stop.set()
         one.join()

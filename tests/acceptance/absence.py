@@ -13,6 +13,8 @@ from onitufs.model.ids import ContentId, EntryName, Seq
 from onitufs.volume import Volume
 from onitufs.volume.space import Space
 
+from .harness import Onitu
+
 
 def forget_bytes(state: Path, paths: Iterable[str], *, keep_digest: bool = True) -> None:
     """While no daemon runs: what is at these paths of the mount is no longer here."""
@@ -31,6 +33,16 @@ def forget_bytes(state: Path, paths: Iterable[str], *, keep_digest: bool = True)
                     object.__setattr__(copy, "digest", b"")
                     catalog.commit({key: pack_copy(copy)})
     catalog.close()
+
+
+def mount_with_absent(onitu: Onitu, name: str, data: bytes) -> None:
+    """Mount with one file in the root whose bytes are on the entries only."""
+    onitu.mount()
+    (onitu.mnt / name).write_bytes(data)
+    onitu.wait()
+    onitu.umount()
+    forget_bytes(onitu.state, [name])
+    onitu.mount()
 
 
 def absent(state: Path, path: str) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from tests.dropbox_emulator.fixture import DropboxEmulator
 from tests.sftp.fixtures import NewSshd
 
-from .absence import absent, content_files, forget_bytes
+from .absence import absent, content_files, mount_with_absent
 from .box import Box
 from .conftest import Maker
 from .harness import until
@@ -30,12 +30,7 @@ def test_a_server_goes_on_in_the_middle(
     entries["server"] = {"driver": "sftp", "options": new_sshd().options(watch="200 ms"), "velocity": 0.09}
     onitu.rules = [{"match": {"path": "/"}, "sync": ["box", "server"]}]
     onitu.write_setup()
-    onitu.mount()
-    (onitu.mnt / "large").write_bytes(CONTENT)
-    onitu.wait()
-    onitu.umount()
-    forget_bytes(onitu.state, ["large"])
-    onitu.mount()
+    mount_with_absent(onitu, "large", CONTENT)
     before = len(control.journal())
     got = bytearray()
     with open(onitu.mnt / "large", "rb", buffering=0) as file:

@@ -10,7 +10,7 @@ import pytest
 from tests.sftp.fixtures import NewSshd
 from tests.sftp.server import Sshd
 
-from .absence import absent, forget_bytes
+from .absence import absent, mount_with_absent
 from .conftest import Maker
 from .harness import Onitu, until
 
@@ -28,12 +28,7 @@ def mounted(new_onitu: Maker, **servers: Sshd) -> Onitu:
     onitu.extra = {"entries": fastest_first}
     onitu.rules = [{"match": {"path": "/"}, "sync": list(servers)}]
     onitu.write_setup()
-    onitu.mount()
-    (onitu.mnt / "large").write_bytes(CONTENT)
-    onitu.wait()
-    onitu.umount()
-    forget_bytes(onitu.state, ["large"])
-    onitu.mount()
+    mount_with_absent(onitu, "large", CONTENT)
     return onitu
 
 

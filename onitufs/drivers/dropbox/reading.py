@@ -1,6 +1,5 @@
 """Bytes from Dropbox, of one rev or not at all."""
 
-import os
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from dropbox import files
 
 from onitufs.drivers.handlers import RemotePath
+from onitufs.drivers.writing import write_all
 from onitufs.model.digests import DROPBOX, DropboxHasher, tagged
 from onitufs.model.errors import Conflict, Gone, ServiceError
 
@@ -58,10 +58,7 @@ class Reader:
             pieces = response.iter_content(_PIECE)
             while piece := self._next(pieces):
                 hasher.update(piece)
-                left = memoryview(piece)
-                while left:
-                    left = left[os.write(fd, left) :]
-                written += len(piece)
+                written = write_all(fd, piece, written)
                 if written - told >= _TICK:
                     told = written
                     tick(written)

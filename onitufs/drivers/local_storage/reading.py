@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from blake3 import blake3
 
 from onitufs.drivers.handlers import PRIVATE, Found, RemotePath, shown
+from onitufs.drivers.writing import write_all
 from onitufs.model.errors import Conflict, Gone, NameNotAllowed
 from onitufs.model.files import Kind, kind_of
 
@@ -149,11 +150,7 @@ class Reader:
             if not data:
                 return hasher.digest()
             hasher.update(data)
-            left = memoryview(data)
-            while left:
-                count = os.pwrite(fd, left, done)
-                done += count
-                left = left[count:]
+            done = write_all(fd, data, done)
             tick(done)
 
 

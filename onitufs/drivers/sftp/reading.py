@@ -1,6 +1,5 @@
 """The bytes of files on a server, while others may change them: always of one rev, or an error."""
 
-import os
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from functools import partial
 from blake3 import blake3
 
 from onitufs.drivers.handlers import RemotePath
+from onitufs.drivers.writing import write_all
 from onitufs.model.errors import Conflict, DriverError, Gone
 
 from . import packets
@@ -127,11 +127,7 @@ class Reader:
         def take(data: bytes) -> None:
             nonlocal done, told
             hasher.update(data)
-            left = memoryview(data)
-            while left:
-                count = os.pwrite(fd, left, done)
-                done += count
-                left = left[count:]
+            done = write_all(fd, data, done)
             if done - told >= _TICK:
                 told = done
                 self._remote.check_cancelled()

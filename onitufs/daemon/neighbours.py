@@ -5,13 +5,12 @@ still busy with those before. What is fetched ahead in vain is little, and what 
 """
 
 import logging
-import os
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import trio
 
+from onitufs.content.partial import Partial
 from onitufs.drivers.handlers import RemotePath
 from onitufs.drivers.plug import Plug
 from onitufs.model.copies import Copy
@@ -102,7 +101,13 @@ class Neighbours:
             await ahead.done.wait()
 
     def wanted(self, inode: Inode) -> None:
-        """All of this absent file is needed now, and somebody fetches it."""
+        """All of this absent file is needed now, and somebody fetches it. Raises nothing: a bug here is no reader's."""
+        try:
+            self._wanted(inode)
+        except Exception:
+            log.exception("nothing is fetched ahead")
+
+    def _wanted(self, inode: Inode) -> None:
         if inode.size > SMALL_BYTES or not inode.files or (name := self._volume.name(inode.files[0])) is None:
             return
         now_s = trio.current_time()
@@ -181,8 +186,10 @@ class Neighbours:
             for each in some:
                 self._end(each)
         if run.is_followed and self._runs.get(directory) is run:  # who was waiting will want more
-            with suppress(NoEntry):  # the directory may be gone
+            try:
                 self._begin(run, directory)
+            except Exception:
+                log.exception("nothing more is fetched ahead")
 
     async def _together(self, plug: Plug, group: list[_Ahead]) -> None:
         size = sum(each.size for each in group)
@@ -224,14 +231,13 @@ class Neighbours:
         if not right or not self._volume.is_absent(each.number, each.generation):
             return
         content, fd = self._volume.begin_fetch()
+        partial = Partial(content, fd, each.size)
         try:
-            left = memoryview(data)
-            while left:
-                left = left[os.write(fd, left) :]
+            partial.put(partial.blocks(0, each.size), data)
         except OSError:
             self._volume.abandon(content)
             raise
         finally:
-            os.close(fd)
+            partial.close()
         self._volume.space.take(each.size, late=True)
         self._volume.arrived(each.number, each.generation, content)

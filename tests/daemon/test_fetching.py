@@ -17,8 +17,6 @@ from onitufs.model import errors
 from onitufs.model.files import Kind
 from onitufs.model.ids import ROOT_INODE
 
-from .far import FarAway
-
 MIB = 1 << 20
 DATA = os.urandom(1 << 16) * 16 * 5 + b"end"
 BLOCKS = 81
@@ -27,16 +25,6 @@ BLOCKS = 81
 @pytest.fixture
 def anyio_backend():
     return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
-
-
-@pytest.fixture
-def one(tmp_path) -> FarAway:
-    return FarAway(tmp_path, ("a",))
-
-
-@pytest.fixture
-def two(tmp_path) -> FarAway:
-    return FarAway(tmp_path, ("a", "b"))
 
 
 async def test_two_readers_of_a_block_fetch_it_once(one):

@@ -23,16 +23,6 @@ def anyio_backend():
     return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
 
 
-@pytest.fixture
-def one(tmp_path) -> FarAway:
-    return FarAway(tmp_path, ("a",))
-
-
-@pytest.fixture
-def two(tmp_path) -> FarAway:
-    return FarAway(tmp_path, ("a", "b"))
-
-
 def adopt(far: FarAway, *, on: tuple[str, ...] = ()) -> dict[bytes, InodeNumber]:
     return {
         name: far.adopt(data, name, digest=blake3(data).digest(), on=on) for name, data in CONTENTS.items()
@@ -207,3 +197,23 @@ async def test_a_file_without_a_name_is_nobodys_neighbour(one):
         with pytest.raises(errors.Stale):
             await one.fetcher.fetch_all(numbers[b"000"])
         one.volume.release(handle)
+
+
+@pytest.mark.parametrize("after_calls", range(2, 9))
+async def test_a_bug_in_fetching_ahead_is_no_readers(one, monkeypatch, after_calls):
+    """Neither of who makes it look for the next ones, nor of the daemon that goes on with it."""
+    numbers = adopt(one)
+    real, calls = one.volume.list_directory, []
+
+    def fails(directory, after=b"", limit=1000):
+        calls.append(limit)
+        if len(calls) > after_calls:
+            raise ZeroDivisionError("planted")
+        return real(directory, after, limit)
+
+    monkeypatch.setattr(one.volume, "list_directory", fails)
+    async with one.running():
+        for name, number in numbers.items():
+            await one.fetcher.fetch_all(number)
+            assert one.life.read(name) == CONTENTS[name]
+    assert len(calls) > after_calls

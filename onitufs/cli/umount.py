@@ -126,4 +126,7 @@ def _clear(mountpoint: str) -> bool:
         return True
     if state == 0:
         raise NoDaemon(f"{point}: answers, but its daemon cannot be found; `umount {point}` ends it")
-    raise NoDaemon(f"{point}: does not answer, and its daemon cannot be found; `fusermount3 -uz {point}` takes it away")
+    raise NoDaemon(
+        f"{point}: does not answer, and its daemon cannot be found; as root, `umount -f {point}` ends it and who hangs"
+        f" in it; `fusermount3 -uz {point}` only takes it away"
+    )

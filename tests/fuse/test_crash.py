@@ -2,21 +2,10 @@
 
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from .mounted import Mounted
-
-
-@pytest.fixture
-def mounted() -> Iterator[Mounted]:
-    one = Mounted()
-    try:
-        yield one.start()
-    finally:
-        one.close()
 
 
 def sits_in_the_kernel(process: int) -> bool:
@@ -25,8 +14,9 @@ def sits_in_the_kernel(process: int) -> bool:
     return any((task / "wchan").read_text() == "fuse_reverse_inval_entry" for task in tasks)
 
 
-def test_a_crash_ends_who_waits_and_the_daemon(mounted: Mounted) -> None:
+def test_a_crash_ends_who_waits_and_the_daemon(mount: Callable[..., Mounted]) -> None:
     """Though a thread of the daemon waits for a call to end that only the daemon could answer."""
+    mounted = mount().start()
     assert mounted.process is not None
     mounted.call("arrive", path="f", text="x", tell=False)
     (mounted.root / "f").read_text()

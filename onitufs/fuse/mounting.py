@@ -174,8 +174,10 @@ class Mount:
             return gone
         await trio.to_thread.run_sync(self._write_back, limiter=self._limiter)
         await trio.to_thread.run_sync(mount_points.detach, self.point, limiter=self._limiter)
-        pyfuse3.terminate()
-        self._scope.deadline = trio.current_time() + LAST_CALLS_S
+        # If who used it left meanwhile, `serve` may have returned and we be closed; pyfuse3 crashes without a session.
+        if Mount._one is self:
+            pyfuse3.terminate()
+            self._scope.deadline = trio.current_time() + LAST_CALLS_S
         return True
 
     def _write_back(self) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from onitufs.fuse import mount_points
 
 from .expecting import fails
 from .mounted import Mounted
@@ -163,6 +166,31 @@ def test_a_user_mounts_for_himself(mount: Callable[..., Mounted]) -> None:
         os.listdir(mounted.root)
     assert mounted.end() == 0
     assert os.listdir(mounted.root) == []
+
+
+SLOW_HELPER = """#!/bin/sh
+# Whom the first attempt finds in the mount is gone at the second, which returns when the daemon has closed its session.
+case "$*" in
+    "-u -z "*) REAL "$@" && while ls -l "/proc/$PPID/fd" | grep -q /dev/fuse; do sleep 0.01; done ;;
+    "-u "*) cd "$3" && REAL "$@"; exit $? ;;
+    *) exec REAL "$@" ;;
+esac
+"""
+
+
+@pytest.mark.usefixtures("_device_for_all")
+def test_a_mount_in_use_that_is_left_while_it_is_taken_away(
+    mount: Callable[..., Mounted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session has ended by itself by then: to end it once more would end the process (SIGSEGV)."""
+    mounted = mount(allow_other=False)
+    helper = mounted.base / "fusermount3"
+    helper.write_text(SLOW_HELPER.replace("REAL", shutil.which("fusermount3") or ""))
+    helper.chmod(0o4755)  # the kernel heeds that of no script, but who mounts looks for it
+    monkeypatch.setenv("PATH", f"{mounted.base}:{os.environ['PATH']}")
+    mounted.start_as(OTHER)
+    assert mounted.end() == 0, mounted.logged()
+    assert mount_points.mounted_at(str(mounted.root)) is None
 
 
 @pytest.mark.usefixtures("_device_for_all")

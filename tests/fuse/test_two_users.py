@@ -1,6 +1,7 @@
 """The kernel judges by mode and owner: root and a second user, in the mount and on the disk."""
 
 import errno
+import fcntl
 import os
 import shutil
 import stat
@@ -150,10 +151,12 @@ def test_without_allow_other_nobody_else_gets_in(mount: Callable[..., Mounted]) 
 @pytest.fixture
 def _device_for_all() -> Iterator[None]:
     """As udev makes /dev/fuse; containers often have it for root only."""
-    before = stat.S_IMODE(os.stat("/dev/fuse").st_mode)
-    os.chmod("/dev/fuse", 0o666)
-    yield
-    os.chmod("/dev/fuse", before)
+    with open("/dev/fuse", "rb") as device:
+        fcntl.flock(device, fcntl.LOCK_EX)  # else a test beside this one takes it back under our feet, or for good
+        before = stat.S_IMODE(os.fstat(device.fileno()).st_mode)
+        os.fchmod(device.fileno(), 0o666)
+        yield
+        os.fchmod(device.fileno(), before)
 
 
 @pytest.mark.usefixtures("_device_for_all")

@@ -1,6 +1,7 @@
 """Orders carried out on local_storage by a running Plug."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -104,22 +105,29 @@ async def test_a_symlink(world, plug, root):
 
 async def test_a_batch_goes_while_the_ends_of_the_one_before_are_written_down(world, plug, root, monkeypatch):
     """One at a time is at the service all the same."""
-    reported_at_begin, at_service = [], []
+    reported_at_begin, at_service, second = [], [], threading.Event()
     real = LocalStorage.upload_batch
 
     def upload_batch(self, uploads):
         reported_at_begin.append(len(world.outcomes))
         at_service.append(len(uploads))
         assert len(at_service) == 1
+        if len(reported_at_begin) == 2:
+            second.set()
         try:
             return real(self, uploads)
         finally:
             at_service.pop()
 
+    def take_long(outcome):
+        if len(world.outcomes) == BATCH_FILES - 10:
+            assert second.wait(10)
+
     monkeypatch.setattr(LocalStorage, "upload_batch", upload_batch)
-    for number in range(10 * BATCH_FILES):
+    world.on_report = take_long
+    for number in range(3 * BATCH_FILES):
         plug.submit(world.put(b"%d" % number, b"x"))
     async with world.running(plug):
-        await world.done(10 * BATCH_FILES)
-    assert any(count % BATCH_FILES for count in reported_at_begin), reported_at_begin
-    assert len(below(root)) == 10 * BATCH_FILES
+        await world.done(3 * BATCH_FILES)
+    assert 0 < reported_at_begin[1] < BATCH_FILES, reported_at_begin
+    assert len(below(root)) == 3 * BATCH_FILES

@@ -3,7 +3,7 @@
 import os
 
 
-def write_all(fd: int, data: bytes, offset: int) -> int:
+def write_all(fd: int, data: bytes | memoryview, offset: int) -> int:
     """Write all of it at an offset: one pwrite(2) may take less. The offset after it. Raises OSError."""
     left = memoryview(data)
     while left:

@@ -130,6 +130,19 @@ class Reader:
         self._at += length
         return data
 
+    def view(self) -> memoryview:
+        """As text(), of what is not to be copied."""
+        length = self.u32()
+        data = self.rest()[:length]
+        if len(data) != length:
+            raise struct.error("a text is cut off")
+        self._at += length
+        return data
+
+    def rest(self) -> memoryview:
+        """All that is left."""
+        return memoryview(self._data)[self._at :]
+
     def left(self) -> bool:
         return self._at < len(self._data)
 

@@ -20,7 +20,7 @@ from .states import rev_of
 from .streams import receive
 from .wire import Refused, Wire
 
-_TICK = 4 << 20
+_TICK = 1 << 20
 _WIRES = 2
 _LEAST = 16
 """Files for which one more conversation is worth while."""
@@ -108,7 +108,7 @@ class Reader:
             wire.keep(key, handle)
             try:
                 size = _size(rev)
-                taken: list[bytes] = []
+                taken: list[bytes | memoryview] = []
                 wanted = max(0, min(length, size - offset))
                 check = receive(
                     wire, handle, offset, wanted, taken.append, lambda: self._still(wire, handle, path, rev)
@@ -120,11 +120,11 @@ class Reader:
             return b"".join(taken)
 
     def copy(self, path: RemotePath, rev: str, fd: int, tick: Callable[[int], None]) -> bytes:
-        """Write a whole file into an empty one; its digest. Raises OSError if the empty one cannot be written."""
+        """Write a whole file into `fd`; its digest. Raises OSError if that one cannot be written."""
         hasher = blake3()
         done = told = 0
 
-        def take(data: bytes) -> None:
+        def take(data: bytes | memoryview) -> None:
             nonlocal done, told
             hasher.update(data)
             done = write_all(fd, data, done)
@@ -199,7 +199,7 @@ class Reader:
     def _take_bytes(self, part: _Part) -> None:
         if part.answer is not None:
             return
-        taken: list[bytes] = []
+        taken: list[bytes | memoryview] = []
         trouble: DriverError | None = None
         have, is_short = 0, False
         for number, offset, length in part.reads:  # each is to be taken, whatever it is

@@ -76,7 +76,7 @@ class Remote:
             if exc.code == Code.NO_SUCH_FILE:
                 return None
             raise
-        content = wire.data(wire.read(handle, 0, 4096))
+        content = bytes(wire.data(wire.read(handle, 0, 4096)))
         self.mark = wire.attributes(wire.fstat(handle))
         wire.done(wire.close_handle(handle))
         try:

@@ -57,7 +57,12 @@ def begin(wire: Wire, handle: bytes, source: Source, seen: Callable[[bytes], obj
 
 
 def receive(
-    wire: Wire, handle: bytes, offset: int, length: int, take: Callable[[bytes], object], then: Callable[[], T]
+    wire: Wire,
+    handle: bytes,
+    offset: int,
+    length: int,
+    take: Callable[[bytes | memoryview], object],
+    then: Callable[[], T],
 ) -> T:
     """Give file[offset:offset+length] to `take`, in order. Raises Conflict if the file ends before, Refused.
 

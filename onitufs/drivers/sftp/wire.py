@@ -6,6 +6,7 @@ reads for whole ones, refuses listings with a name that is no UTF-8, and tells n
 
 import struct
 import time
+from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -26,6 +27,8 @@ _PIECE = 32768 - 64
 _MOST = 1 << 20
 """A longer answer is none: a shell's greeting was taken for a packet."""
 _ALL = 1 << 26
+_HEAD = 5
+"""Bytes of type and number before the content of an answer."""
 _MOST_KEPT = 8
 
 
@@ -57,8 +60,10 @@ class Wire:
         self._channel.settimeout(STALL_S)
         self._out: list[bytes | memoryview] = []
         self._out_bytes = 0
-        self._in = bytearray()
-        self._answers: dict[int, tuple[int, bytes]] = {}
+        self._in: deque[bytes] = deque()
+        self._in_bytes = 0
+        self._begin_at = 0  # in the first of them
+        self._answers: dict[int, bytes] = {}
         self._number = 0
         self._owed: set[int] = set()
         self._broken = False
@@ -74,10 +79,10 @@ class Wire:
 
     def _begin(self) -> None:
         self._push([u32(5), bytes((Type.INIT,)), u32(3)])
-        kind, data = self._packet()
-        if kind != Type.VERSION:
+        packet = self._packet()
+        if packet[0] != Type.VERSION:
             raise self._failed("the server does not speak SFTP")
-        reader = Reader(data)
+        reader = Reader(packet, 1)
         if reader.u32() < 3:
             raise self._failed("the server speaks an SFTP older than version 3")
         while reader.left():
@@ -85,8 +90,8 @@ class Wire:
             self.offers[name] = reader.text()
         if b"limits@openssh.com" in self.offers:
             reader = Reader(self.reply(self.extended(b"limits@openssh.com")))
-            packet, read, write = reader.u64(), reader.u64(), reader.u64()
-            most = max(packet - 1024, 32768) if packet else 32768
+            whole, read, write = reader.u64(), reader.u64(), reader.u64()
+            most = max(whole - 1024, 32768) if whole else 32768
             self.limits = Limits(min(read or most, most, _MOST - 1024), min(write or most, most))
 
     @property
@@ -157,8 +162,9 @@ class Wire:
         except (OSError, EOFError, SSHException) as exc:
             raise self._failed(_why(exc)) from exc
 
-    def _fill(self, length: int) -> None:
-        while len(self._in) < length:
+    def _take(self, length: int) -> bytes:
+        """The next so many bytes. Most of what comes is large, so it is copied as seldom as can be."""
+        while self._in_bytes < length:
             if self._out:
                 self.flush()
             try:
@@ -168,31 +174,42 @@ class Wire:
                 raise self._failed(_why(exc)) from exc
             if not data:
                 raise self._failed("the server closed the connection")
-            self._in += data
+            self._in.append(data)
+            self._in_bytes += len(data)
+        self._in_bytes -= length
+        at = self._begin_at
+        parts: list[memoryview] = []
+        while length:
+            part = memoryview(self._in[0])[at : at + length]
+            length -= len(part)
+            parts.append(part)
+            at += len(part)
+            if at == len(self._in[0]):
+                del self._in[0]
+                at = 0
+        self._begin_at = at
+        return b"".join(parts)
 
-    def _packet(self) -> tuple[int, bytes]:
-        self._fill(5)
-        length = int.from_bytes(self._in[:4], "big")
+    def _packet(self) -> bytes:
+        """Its type, and then what is in it."""
+        length = int.from_bytes(self._take(4), "big")
         if not 1 <= length <= _MOST:
             raise self._failed("the server does not speak SFTP (does its shell print something when it starts?)")
-        self._fill(4 + length)
-        kind = self._in[4]
-        data = bytes(memoryview(self._in)[5 : 4 + length])
-        del self._in[: 4 + length]
-        return kind, data
+        return self._take(length)
 
-    def answer(self, number: int) -> tuple[int, bytes]:
+    def _answer(self, number: int) -> tuple[int, Reader]:
         """Type and content of the answer to a request. Each can be taken once."""
         while number not in self._answers:
-            kind, data = self._packet()
-            if len(data) < 4:
+            packet = self._packet()
+            if len(packet) < _HEAD:
                 raise self._failed("the server sent what is no answer")
-            which = int.from_bytes(data[:4], "big")
+            which = int.from_bytes(packet[1:_HEAD], "big")
             if which not in self._owed:
                 raise self._failed("the server answered what was not asked")
             self._owed.discard(which)
-            self._answers[which] = kind, data
-        return self._answers.pop(number)
+            self._answers[which] = packet
+        packet = self._answers.pop(number)
+        return packet[0], Reader(packet, _HEAD)
 
     def _failed(self, why: str) -> ServiceError:
         self.close()
@@ -201,8 +218,7 @@ class Wire:
     # -- answers ------------------------------------------------------------------------------------------------------
 
     def _expect(self, number: int, wanted: Type) -> Reader:
-        kind, data = self.answer(number)
-        reader = Reader(data, 4)
+        kind, reader = self._answer(number)
         if kind == wanted:
             return reader
         if kind != Type.STATUS:
@@ -216,20 +232,20 @@ class Wire:
 
     def done(self, number: int) -> None:
         """The request succeeded. Raises Refused."""
-        kind, data = self.answer(number)
+        kind, reader = self._answer(number)
         if kind != Type.STATUS:
             raise self._failed("the server sent an answer of the wrong kind")
-        refused = self._status(Reader(data, 4))
+        refused = self._status(reader)
         if refused.code != Code.OK:
             raise refused
 
     def handle(self, number: int) -> bytes:
         return self._expect(number, Type.HANDLE).text()
 
-    def data(self, number: int) -> bytes:
+    def data(self, number: int) -> bytes | memoryview:
         """Bytes read; b"" at the end of the file."""
         try:
-            return self._expect(number, Type.DATA).text()
+            return self._expect(number, Type.DATA).view()
         except Refused as exc:
             if exc.code == Code.EOF:
                 return b""
@@ -271,10 +287,10 @@ class Wire:
 
     def reply(self, number: int) -> bytes:
         """What an extension answers."""
-        kind, data = self.answer(number)
+        kind, reader = self._answer(number)
         if kind == Type.EXTENDED_REPLY:
-            return data[4:]
-        raise self._status(Reader(data, 4))
+            return bytes(reader.rest())
+        raise self._status(reader)
 
     # -- requests -----------------------------------------------------------------------------------------------------
 

@@ -38,6 +38,7 @@ SLICE = 10  # files asked about before other tasks get a turn: about 1.5 ms
 # calls, and a batch costs less than its sum.
 GATHER_S = 0.2
 LONGEST_GATHER_S = 1.0
+LARGE_BYTES = 16 << 20  # what is so large goes as soon as it is on disk: that takes time enough to gather, too
 MOST_REMEMBERED = 50_000  # of any list that the unsettled index can replace
 DEFER_S = 2.0  # how long a file placed on one entry waits for the outcome on another before it is asked about
 AGE_WALK_S = 3600.0  # how often every file is asked about if a rule looks at ages; what is due earlier has a timer
@@ -131,6 +132,12 @@ class Placing:
             self._wake.set()
         if why != "attributes" or file not in self._fresh:  # which the kernel may set long after a write or a rename
             self._fresh[file] = why
+        if why == "content" and self.volume.content.undurable_bytes >= LARGE_BYTES and self._is_large(file):
+            self.ask(file)
+
+    def _is_large(self, file: FileId) -> bool:
+        name = self.volume.name(file)
+        return name is not None and name.alive and self.volume.peek(name.inode).size >= LARGE_BYTES
 
     def subtree_changed(self, directory: InodeNumber) -> None:
         """Everything below a directory is to be asked again; its marker is in the catalog."""

@@ -26,6 +26,7 @@ class OpenFile:
     flushed: bool = False  # a FLUSH came since it was opened: later WRITEs are an mmap's, nobody will flush them
     dirty_since_s: float = 0.0  # monotonic
     written_s: float = 0.0  # monotonic
+    written: int = 0  # bytes since the disk was last told to begin with them
     late: bool = False  # the kernel may bring bytes of which programs were told that they are written
 
 

@@ -11,6 +11,7 @@ import trio
 from onitufs.catalog import keys
 from onitufs.catalog.records import pack_inode
 from onitufs.catalog.store import Catalog
+from onitufs.content.early import EARLY_BYTES, EarlyWriting
 from onitufs.content.files import ContentStore
 from onitufs.content.usage import cost
 from onitufs.model import errors
@@ -48,6 +49,7 @@ class Volume(Evicting, Restoring):
     ) -> None:
         super().__init__(catalog, owner=owner, now_ns=now_ns)
         self.content = content
+        self.early = EarlyWriting(content.open)
         self.owner = owner
         self.space = space
         self.overtaken: Callable[[FileId, InodeNumber], None] = lambda file, number: None
@@ -235,6 +237,10 @@ class Volume(Evicting, Restoring):
         inode.size = max(inode.size, offset + done)
         inode.mtime_ns = inode.ctime_ns = self.now_ns()
         file.written_s = time.monotonic()
+        file.written += done
+        if file.written >= EARLY_BYTES:
+            file.written = 0
+            self.early.ask(inode.content)
         return done
 
     def _need_room(self, file: OpenFile, offset: int, length: int) -> None:
@@ -483,11 +489,13 @@ class Volume(Evicting, Restoring):
     # -- background ----------------------------------------------------------------------------------------------------
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Seal late writes, let old hot marks and idle inodes go, once a second."""
-        task_status.started()
-        while True:
-            await trio.sleep(1)
-            self.tick(time.monotonic())
+        """Seal late writes, let old hot marks and idle inodes go; have the disk begin with large files."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.early.run)
+            task_status.started()
+            while True:
+                await trio.sleep(1)
+                self.tick(time.monotonic())
 
     def tick(self, now_s: float) -> None:
         """What run() does each second."""

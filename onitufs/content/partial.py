@@ -4,7 +4,7 @@ Which ones is kept in memory only: after a crash they are fetched again.
 """
 
 import os
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Iterator
 
 from onitufs.model.ids import ContentId
 
@@ -20,6 +20,10 @@ class Partial:
         self.fd = fd
         self._here = bytearray(-(-size // BLOCK_BYTES))
         self.left = len(self._here)
+
+    def __len__(self) -> int:
+        """How many blocks it has in all."""
+        return len(self._here)
 
     @property
     def whole(self) -> bool:
@@ -37,12 +41,12 @@ class Partial:
     def has(self, block: int) -> bool:
         return bool(self._here[block])
 
-    def missing(self, blocks: range, under_way: Container[int], most: int) -> Iterator[range]:
-        """Runs of at most so many of these blocks that are not here, nor under way when the iterator comes to them."""
+    def missing(self, blocks: range, is_coming: Callable[[int], bool], most: int) -> Iterator[range]:
+        """Runs of at most so many of these blocks that are not here, nor coming when the iterator gets to them."""
         at = blocks.start
         while (at := self._here.find(0, at, blocks.stop)) >= 0:
             end = at
-            while end < min(blocks.stop, at + most) and not self._here[end] and end not in under_way:
+            while end < min(blocks.stop, at + most) and not self._here[end] and not is_coming(end):
                 end += 1
             if end > at:
                 yield range(at, end)
@@ -61,9 +65,17 @@ class Partial:
         while left:
             done = os.pwrite(self.fd, left, offset)
             left, offset = left[done:], offset + done
-        for block in blocks:
-            self.left -= not self._here[block]
-            self._here[block] = 1
+        self._mark(blocks)
+
+    def filled(self, stop: int) -> int:
+        """Every block before this one has come, written by somebody else: how many bytes were not known to be here."""
+        return self._mark(range(stop)) * BLOCK_BYTES
+
+    def _mark(self, blocks: range) -> int:
+        new = self._here.count(0, blocks.start, blocks.stop)
+        self._here[blocks.start : blocks.stop] = b"\1" * len(blocks)
+        self.left -= new
+        return new
 
     def read(self, offset: int, length: int) -> bytes:
         """Up to `length` bytes, of blocks that are here; fewer only at the end. Raises OSError."""

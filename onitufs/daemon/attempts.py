@@ -1,7 +1,7 @@
 """Fetching a whole file in one go."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import trio
@@ -42,22 +42,13 @@ class Attempt:
     async def ended_or_stalled(self, stall_s: float) -> None:
         """Wait for the end of `run`. Raises what it raised; trio.TooSlowError if nothing comes for too long."""
         try:
-            while not self._under.done.is_set():
-                before = self._progress()
-                with trio.move_on_after(stall_s):
-                    await self._under.done.wait()
-                if not self._under.done.is_set() and self._progress() == before:
-                    raise trio.TooSlowError
+            await ended_or_stalled(self._under.done, self._progress, stall_s)
             await self._under.wait()
         finally:
             self._scope.cancel()
 
-    def _progress(self) -> tuple[int, int, int]:
-        """Changes as bytes come; a driver need not tell of each few, and a slow line brings no more in the time."""
-        if self._fd < 0:
-            return self._written, 0, 0
-        found = os.fstat(self._fd)
-        return self._written, found.st_size, found.st_blocks
+    def _progress(self) -> object:
+        return self._written, 0 if self._fd < 0 else grown(self._fd)
 
     async def run(self) -> None:
         with telling(self._under), self._scope:
@@ -86,6 +77,23 @@ class Attempt:
             raise Conflict("it has another size than was known")
         if not await is_any_of(fd, self._digests, digest):
             raise Conflict("its bytes are not those that were known")
+
+
+async def ended_or_stalled(done: trio.Event, progress: Callable[[], object], stall_s: float) -> None:
+    """Wait for the end. Raises trio.TooSlowError once `progress` has answered the same for so long."""
+    while not done.is_set():
+        before = progress()
+        with trio.move_on_after(stall_s):
+            await done.wait()
+        if not done.is_set() and progress() == before:
+            raise trio.TooSlowError
+
+
+def grown(fd: int) -> tuple[int, int]:
+    """Changes as bytes come into a file: a driver need not tell of each few, and a slow line brings no more in the
+    time."""
+    found = os.fstat(fd)
+    return found.st_size, found.st_blocks
 
 
 async def is_any_of(fd: int, known: Iterable[bytes], given: bytes = b"") -> bool:

@@ -33,6 +33,7 @@ class Stream:
     """One place in a file where somebody reads on."""
 
     expected: int  # where the next read begins
+    began: int = 0
     run: int = 0  # bytes read on, up to there
     reached: int = 0  # block up to which all has been asked for
 
@@ -51,7 +52,7 @@ class Streams:
                 stream.run += length
                 break
         else:
-            stream = Stream(offset)
+            stream = Stream(offset, began=offset)
         stream.expected = offset + length
         self._known = [*self._known[1 - _MOST_STREAMS :], stream]
         return stream

@@ -286,11 +286,12 @@ class Reads(Protocol):
         ...
 
     def get_file(self, path: RemotePath, rev: str, fd: int, tick: Callable[[int], None]) -> Answer[bytes]:
-        """Write all of it into the empty file `fd`. Its digest if that was computed on the way, else b"".
+        """Write all of it into the file `fd`, from its beginning on; its digest if that came along, else b"".
 
-        `tick` gets the bytes written so far, at least every few MiB; what it raises ends the copy and passes. OSError:
-        `fd` could not be written; it passes, too. Raises Gone; Conflict if it is not that rev, also if it changed while
-        it was read.
+        Some of it may stand there already, and is written again: programs read it meanwhile. `tick` gets the bytes
+        written so far, at least every few MiB, and they are read from then on; what it raises ends the copy and passes.
+        OSError: `fd` could not be written; it passes, too. Raises Gone; Conflict if it is not that rev, also if it
+        changed while it was read.
         """
         ...
 

@@ -162,7 +162,7 @@ class Sight:
         file: FileId | None = None,
         size: int = 0,
     ) -> bytes:
-        """Write a whole file into the empty `fd`; its digest if that was computed on the way, else b"".
+        """Write a whole file into `fd`, from its beginning on; its digest if that was computed on the way, else b"".
 
         `tick` gets the bytes written so far, in a thread; what it raises ends the fetch, and is raised here. `file` and
         `size`, in bytes, are for `transfers` only. Raises Gone; Conflict if it is not that rev, or changed meanwhile;

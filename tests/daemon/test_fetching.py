@@ -10,7 +10,7 @@ import trio.testing
 from blake3 import blake3
 
 from onitufs.content.partial import BLOCK_BYTES
-from onitufs.daemon import fetching
+from onitufs.daemon import blocks, fetching
 from onitufs.daemon.holders import CHANGED_S, SILENT_S
 from onitufs.daemon.speeds import HALF_LIFE_S
 from onitufs.model import errors
@@ -291,7 +291,7 @@ async def test_half_fetched_files_are_let_go_in_time(one):
         one.volume.unlink(ROOT_INODE, b"1")
         await trio.sleep(fetching.SWEEP_S * 2)
         assert one.fetcher.half_fetched == 2
-        await trio.sleep(fetching.IDLE_S + fetching.SWEEP_S)
+        await trio.sleep(blocks.IDLE_S + fetching.SWEEP_S)
         assert one.fetcher.half_fetched == 0
     one.life.catalog.close()
     assert not list(one.life.content.directory.rglob("*/*"))

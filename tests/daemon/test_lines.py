@@ -6,37 +6,15 @@ import pytest
 import trio
 import trio.testing
 
-from .far import FarAway
+from .far import PIECE, FarAway, Line
 
 MIB = 1 << 20
-PIECE = 1 << 16  # what the memory driver gives at one time
 DATA = b"".join(bytes([n % 251]) * PIECE for n in range(16 * 64))
 
 
 @pytest.fixture
 def anyio_backend():
     return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
-
-
-class Line:
-    """What lies between us and a service: all calls share its throughput, and each waits for its latency."""
-
-    def __init__(self, latency_s: float, bytes_per_s: float) -> None:
-        self._latency_s = latency_s
-        self._bytes_per_s = bytes_per_s
-        self._free_s = 0.0
-        self._begun: set[trio.lowlevel.Task] = set()
-
-    async def hook(self, what: str, path: tuple[bytes, ...]) -> None:
-        task = trio.lowlevel.current_task()
-        if what in ("get_chunk", "get_file", "stat"):
-            self._begun.add(task)  # the driver looks once more often than it gives a piece
-            await trio.sleep(self._latency_s)
-        elif what == "read" and task in self._begun:
-            self._begun.discard(task)
-        elif what == "read":
-            self._free_s = max(self._free_s, trio.current_time()) + PIECE / self._bytes_per_s
-            await trio.sleep_until(self._free_s)
 
 
 async def read_on(far: FarAway, number: int, size: int) -> None:

@@ -74,6 +74,15 @@ async def reads_whole(s: Subject) -> None:
             assert os.pread(file.fileno(), len(CONTENT) + 1, 0) == data
         assert digest in (b"", digest_of(partial(_part, data), algorithm_of(digest)))
         assert (sorted(ticks), ticks[-1]) == (ticks, len(data))
+        with tempfile.TemporaryFile() as file:
+            file.write(data)
+            file.flush()
+
+            def keeps(written: int, fd: int = file.fileno(), data: bytes = data) -> None:
+                assert os.pread(fd, len(data) + 1, 0) == data, "what stood in the file already was cut off"
+
+            await s.call("get_file", (b"f",), rev, file.fileno(), keeps)
+            keeps(len(data))
     with tempfile.TemporaryFile() as file:
         await expect(Gone, s, "get_file", (b"no",), rev, file.fileno(), ticks.append)
         await expect(Conflict, s, "get_file", (b"f",), "0", file.fileno(), ticks.append)

@@ -103,9 +103,9 @@ class Reader:
         return data
 
     def copy(self, source: int, fd: int, tick: Callable[[int], None], path: RemotePath) -> bytes:
-        """Write a whole file into an empty one, with the least work that the disks offer; its digest if it was read.
+        """Write a whole file into `fd`, with the least work that the disks offer; its digest if it was read.
 
-        Raises OSError if the empty one cannot be written.
+        Raises OSError if that one cannot be written.
         """
         with answering(self._tree.root, path):
             size = fstat(source).st_size

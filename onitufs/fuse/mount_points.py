@@ -156,17 +156,19 @@ def _need_directory(path: str) -> None:
         raise NoDaemon(f"{path}: you may not write there, and only who may can mount on it; choose one of your own")
 
 
-def unmount(path: str) -> bool:
+def unmount(path: str, connection: str = "") -> bool:
     """Unmount, which first brings what the kernel holds back to the daemon. False if it is in use.
 
-    Blocking, and answered by the daemon: never on its loop. Raises NoDaemon if it is not possible at all.
+    With a `connection` that mount only: one that others made in its place stays. Blocking, and answered by the daemon:
+    never on its loop. Raises NoDaemon if it is not possible at all.
     """
-    return _umount(path, 0)
+    return _umount(path, connection, 0)
 
 
-def detach(path: str) -> None:
-    """Take the mount out of the tree at once; programs that use it go on until they end. Raises NoDaemon."""
-    if not _umount(path, _MNT_DETACH):
+def detach(path: str, connection: str = "") -> None:
+    """Take the mount out of the tree at once; programs that use it go on until they end. `connection` as for unmount.
+    Raises NoDaemon."""
+    if not _umount(path, connection, _MNT_DETACH):
         raise NoDaemon(f"{path}: cannot be detached; try 'umount -l {path}' as root")
 
 
@@ -183,13 +185,13 @@ def abort(connection: str) -> None:
         log.warning("connection %s cannot be aborted: %s", connection or "(unknown)", error)
 
 
-def _is_ours(path: str) -> bool:
+def _is_ours(path: str, connection: str) -> bool:
     there = mounted_at(path)
-    return there is not None and there.type == TYPE
+    return there is not None and there.type == TYPE and connection in ("", there.connection)
 
 
-def _umount(path: str, flags: int) -> bool:
-    if not _is_ours(path):
+def _umount(path: str, connection: str, flags: int) -> bool:
+    if not _is_ours(path, connection):
         return True  # somebody else was quicker; what may be there now, as an automount, is not ours
     if os.geteuid() == 0:
         libc = ctypes.CDLL(None, use_errno=True)
@@ -198,7 +200,7 @@ def _umount(path: str, flags: int) -> bool:
         number = ctypes.get_errno()
         if number == errno.EBUSY:
             return False
-        if number == errno.EINVAL and not _is_ours(path):
+        if number == errno.EINVAL and not _is_ours(path, connection):
             return True  # somebody else was quicker
         raise NoDaemon(f"{path}: cannot be unmounted: {os.strerror(number)}")
     lazy = ["-z"] if flags & _MNT_DETACH else []
@@ -209,7 +211,7 @@ def _umount(path: str, flags: int) -> bool:
         stdin=subprocess.DEVNULL,
         env={**os.environ, "LC_ALL": "C"},
     )
-    if done.returncode == 0 or not _is_ours(path):
+    if done.returncode == 0 or not _is_ours(path, connection):
         return True
     reason = done.stderr.decode(errors="backslashreplace").strip()
     if os.strerror(errno.EBUSY) in reason:

@@ -169,11 +169,11 @@ class Mount:
         pages are asked for, nobody can enter any more, and programs that hold files get ENOTCONN from then on.
         Raises NoDaemon.
         """
-        gone = await trio.to_thread.run_sync(mount_points.unmount, self.point, limiter=self._limiter)
+        gone = await trio.to_thread.run_sync(mount_points.unmount, self.point, self._connection, limiter=self._limiter)
         if gone or not force:
             return gone
         await trio.to_thread.run_sync(self._write_back, limiter=self._limiter)
-        await trio.to_thread.run_sync(mount_points.detach, self.point, limiter=self._limiter)
+        await trio.to_thread.run_sync(mount_points.detach, self.point, self._connection, limiter=self._limiter)
         # If who used it left meanwhile, `serve` may have returned and we be closed; pyfuse3 crashes without a session.
         if Mount._one is self:
             pyfuse3.terminate()
@@ -200,9 +200,9 @@ class Mount:
             if self._invalidator.close(1.0):
                 pyfuse3.close(unmount=True)
                 if self._connected:
-                    mount_points.detach(self.point)
+                    mount_points.detach(self.point, self._connection)
             else:  # its thread still sits in the kernel, in this session, and waits for a call that waits for us
-                mount_points.detach(self.point)
+                mount_points.detach(self.point, self._connection)
                 mount_points.abort(self._connection)
 
 

@@ -118,6 +118,19 @@ def test_somebody_else_unmounts(mount: Maker) -> None:
     assert mounted.end() == 0
 
 
+def test_a_mount_that_others_made_in_the_place_of_ours_stays(mount: Maker) -> None:
+    mounted = mount().start()
+    there = mount_points.mounted_at(str(mounted.root))
+    assert there is not None
+    ours_was = str(int(there.connection) + 1)
+    assert mount_points.unmount(str(mounted.root), ours_was)
+    mount_points.detach(str(mounted.root), ours_was)
+    assert mount_points.mounted_at(str(mounted.root)) == there
+    assert mount_points.unmount(str(mounted.root), there.connection)
+    assert mount_points.mounted_at(str(mounted.root)) is None
+    assert mounted.end() == 0
+
+
 def test_a_read_only_mount(mount: Maker) -> None:
     mounted = mount(read_only=True).start()
     assert os.listdir(mounted.root) == []

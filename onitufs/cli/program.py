@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+import onitufs
 from onitufs.model.errors import Exit
 
 from . import mount_helper
@@ -70,10 +71,26 @@ class Program(LazyGroup):
         return super().resolve_command(ctx, args)
 
 
+def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(f"onitufs {onitufs.__version__}")
+        ctx.exit()
+
+
 program = Program(
     name="onitufs",
     modules=COMMANDS,
     help=HELP,
+    params=[
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_version,
+            help="Show the version and exit.",
+        )
+    ],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 

@@ -108,6 +108,7 @@ def test_a_terminal_that_knows_no_unicode_shows_escapes(desk: Desk, onitufs: Run
 def test_version(onitufs: Run) -> None:
     from onitufs import __version__
 
+    assert onitufs("--version").stdout == f"onitufs {__version__}\n"
     assert onitufs("version").stdout.startswith(f"onitufs {__version__} (Python 3.")
     assert json.loads(onitufs("version", "--json").stdout)["version"] == __version__
 

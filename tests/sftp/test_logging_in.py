@@ -1,5 +1,6 @@
 """Logging in: only to a server that shows the key that is known; with what the options or the configuration name."""
 
+import os
 import socket
 import subprocess
 import threading
@@ -191,6 +192,30 @@ def test_a_key_of_the_agent(sshd: Sshd, home: Path, tmp_path: Path, monkeypatch:
         del raw["key"]
         connect(raw, tmp_path)
         refused(AuthNeeded, raw | {"agent": False}, tmp_path)
+
+
+def test_a_key_of_the_agent_that_the_configuration_names(
+    sshd: Sshd, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    config = home / ".ssh" / "config"
+    raw = sshd.options(ssh_config=str(config))
+    del raw["key"]
+    with agent(tmp_path) as sock:
+        subprocess.run(
+            ["ssh-add", "-q", sshd.key], env={**os.environ, "SSH_AUTH_SOCK": sock}, check=True, capture_output=True
+        )
+        monkeypatch.setenv("MY_AGENT", sock)
+        for named in (sock, f"~/{os.path.relpath(sock, home)}", f"%d/{os.path.relpath(sock, home)}", "$MY_AGENT"):
+            config.write_text(f"Host *\n  IdentityAgent {named}\n")
+            connect(raw, tmp_path)
+        refused(AuthNeeded, raw | {"agent": False}, tmp_path)
+        monkeypatch.setenv("SSH_AUTH_SOCK", sock)
+        for other in ("none", str(tmp_path / "nobody"), "$NOWHERE"):
+            config.write_text(f"Host *\n  IdentityAgent {other}\n")
+            refused(AuthNeeded, raw, tmp_path)
+        config.write_text("Host *\n  IdentityAgent SSH_AUTH_SOCK\n")
+        connect(raw, tmp_path)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from paramiko.ssh_exception import (
 from onitufs.drivers.values import Secret
 from onitufs.model.errors import AuthNeeded, DriverError, NeedsPerson, ServiceError
 
+from .agents import NO_AGENT, AgentAt
 from .host_keys import HostKeyTrouble, Known, Verifier, known, known_name
 from .options import SftpOptions
 from .targets import Target, target_of
@@ -116,7 +117,7 @@ class Connector:
         seen: list[str] = []
         first: HostKeyTrouble | None = None
         for left in range(_TYPES_OF_KEY, 0, -1):
-            client = SSHClient()
+            client = self._client(target)
             client.set_missing_host_key_policy(Verifier(name, found, fingerprint, self._entry))
             try:
                 self._log_in(client, target, sock, _new_transport(found.types(), seen), is_last=is_last)
@@ -134,6 +135,15 @@ class Connector:
             else:
                 clients.append(client)
                 return
+
+    def _client(self, target: Target) -> SSHClient:
+        client = SSHClient()
+        if target.agent and self._asks_agent(target):
+            client._agent = AgentAt(target.agent)  # type: ignore[attr-defined]  # it offers no other way
+        return client
+
+    def _asks_agent(self, target: Target) -> bool:
+        return self._options.agent and not target.only_these_keys and target.agent != NO_AGENT
 
     def _log_in(
         self, client: SSHClient, target: Target, sock: Any, new_transport: Callable[..., Transport], *, is_last: bool
@@ -183,7 +193,7 @@ class Connector:
         if not is_last:
             return {
                 "key_filename": [key for key in target.keys if os.path.exists(key)],
-                "allow_agent": options.agent and not target.only_these_keys,
+                "allow_agent": self._asks_agent(target),
                 "look_for_keys": not target.keys,
             }
         given: dict[str, Any] = {"allow_agent": False, "look_for_keys": False}
@@ -197,7 +207,7 @@ class Connector:
         if options.key is None and options.password is None:
             given["key_filename"] = [key for key in target.keys if os.path.exists(key)]
             given["passphrase"] = _revealed(options.passphrase)
-            given["allow_agent"] = options.agent and not target.only_these_keys
+            given["allow_agent"] = self._asks_agent(target)
             given["look_for_keys"] = not target.keys
         return given
 

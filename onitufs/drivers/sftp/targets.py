@@ -10,6 +10,7 @@ from paramiko.ssh_exception import ConfigParseError
 
 from onitufs.model.errors import NeedsPerson
 
+from .agents import NO_AGENT, agent_of
 from .options import SftpOptions
 
 _MOST_JUMPS = 8
@@ -26,6 +27,7 @@ class Target:
     only_these_keys: bool = False
     known_as: str | None = None
     known_hosts: tuple[Path, ...] = ()
+    agent: str | None = None  # the socket of the agent to ask; None: as the environment says
     command: str | None = None  # a program to talk through, in place of a connection
     jump: "Target | None" = None
 
@@ -47,7 +49,7 @@ def _with_key(target: Target, key: Path | None) -> Target:
     if key is None:
         return target
     return Target(
-        host=target.host, port=target.port, user=target.user, keys=(str(key),), only_these_keys=True,
+        host=target.host, port=target.port, user=target.user, keys=(str(key),), only_these_keys=True, agent=NO_AGENT,
         known_as=target.known_as, known_hosts=target.known_hosts, command=target.command, jump=target.jump,
     )  # fmt: skip
 
@@ -83,6 +85,7 @@ def _resolve(reading: _Reading, name: str, port: int | None, user: str | None, j
         only_these_keys=found.get("identitiesonly", "no") == "yes",
         known_as=found.get("hostkeyalias"),
         known_hosts=_known_hosts(found.get("userknownhostsfile")),
+        agent=agent_of(found.get("identityagent")),
         command=None if jump is not None else _set(found.get("proxycommand")),
         jump=_jump(reading, jump if jump is not None else found.get("proxyjump")),
     )

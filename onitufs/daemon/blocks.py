@@ -60,7 +60,7 @@ class _Fetch:
 
     @property
     def is_idle(self) -> bool:
-        return not (self.users or self.under or (self.pour is not None and not self.pour.returned.is_set()))
+        return not (self.users or self.under or (self.pour is not None and not self.pour.silent.is_set()))
 
 
 async def read_part(
@@ -274,7 +274,7 @@ class Blocks:
         with telling(fetch.end):
             digest = b""
             if fetch.pour is not None:
-                await fetch.pour.returned.wait()
+                await fetch.pour.silent.wait()
                 digest = fetch.pour.digest
                 if fetch.end.done.is_set():
                     return

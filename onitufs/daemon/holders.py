@@ -267,6 +267,17 @@ class Holders:
         ends = [changed.until_s for changed in ours if changed is not None and changed.looked_at]
         return max((end for end in ends if end > trio.current_time()), default=None)
 
+    def gave_nothing(self, copy: Copy, waited_s: float) -> None:
+        """An entry has been silent for so long, in a call that is not one of `ask`."""
+        self._measured[copy.entry] = self._measured[copy.entry].and_silent(waited_s, trio.current_time())
+        self._was_silent(copy)
+
+    def _was_silent(self, copy: Copy) -> None:
+        if len(self._silent_s) >= _REMEMBERED:
+            self._silent_s.clear()
+        self._silent_s[copy.file, copy.entry] = trio.current_time()
+        log.warning("an entry does not answer", extra={"entry": copy.entry, "file": copy.file})
+
     def need_no_silence(self, copy: Copy) -> None:
         """Raise trio.TooSlowError if a read of this file was let time out lately, and nothing has come since."""
         key = copy.file, copy.entry
@@ -306,10 +317,7 @@ class Holders:
             doubted[copy] = path
             raise
         except trio.TooSlowError:
-            if len(self._silent_s) >= _REMEMBERED:
-                self._silent_s.clear()
-            self._silent_s[copy.file, copy.entry] = trio.current_time()
-            log.warning("an entry does not answer", extra={"entry": copy.entry, "file": copy.file})
+            self._was_silent(copy)
             raise
         except DriverError:
             round_.up += plug.health.state == "up"

@@ -37,20 +37,19 @@ class Pour:
 
     Its last block comes only when the driver has said that the file was the same all the time, so who has read all of
     it has read one generation. If that is never said, a later call for the rest is told.
-    `grown` gets bytes that are here now and were not. `spoiled`: what is in `partial`, or may still be written there by
-    a thread that hangs, is of no use.
+    `grown` gets bytes that are here now and were not. `spoiled`: what is in `partial` is of no use.
     """
 
     def __init__(self, partial: Partial, copy: Copy, grown: Callable[[int], None], spoiled: Callable[[], None]) -> None:
         self.copy = copy
         self.stopped = trio.Event()
         """No block comes from it any more."""
-        self.returned = trio.Event()
-        """The driver writes nothing any more."""
+        self.silent = trio.Event()
+        """The driver writes nothing into it any more."""
         self._partial = partial
         self._grown = grown
         self._spoiled = spoiled
-        self._fd = os.dup(partial.fd)  # a thread that hangs needs it for longer
+        self._fd = os.dup(partial.fd)  # a thread that hangs has it for longer
         self._scope = trio.CancelScope()
         self._moved = trio.Event()
         self._written = 0
@@ -81,7 +80,7 @@ class Pour:
         self._read_to = max(self._read_to, offset)
 
     def end(self) -> None:
-        """It is not wanted any more. `returned` comes later."""
+        """It is not wanted any more. `silent` comes later."""
         self._scope.cancel()
         self.stopped.set()
         self._tell()
@@ -94,21 +93,29 @@ class Pour:
         """Returns when the driver does. Raises bugs only."""
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._watch, stall_s)
+                nursery.start_soon(self._watch, holders, stall_s)
                 with telling(Under()), self._scope:
                     await self._fetch(holders)
                 nursery.cancel_scope.cancel()
         finally:
             os.close(self._fd)
             self.end()
-            self.returned.set()
+            self.silent.set()
 
-    async def _watch(self, stall_s: float) -> None:
+    async def _watch(self, holders: Holders, stall_s: float) -> None:
         try:
-            await ended_or_stalled(self.returned, lambda: (self._written, grown(self._fd)), stall_s)
+            await ended_or_stalled(self.silent, lambda: (self._written, grown(self._fd)), stall_s)
         except trio.TooSlowError:
+            self._write_elsewhere()
+            holders.gave_nothing(self.copy, stall_s)
             self.end()
-            self._spoiled()
+            self.silent.set()
+
+    def _write_elsewhere(self) -> None:
+        """What a thread writes that hangs, whenever that may be, does not come into the file any more."""
+        nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        os.dup2(nowhere, self._fd, inheritable=False)
+        os.close(nowhere)
 
     async def _fetch(self, holders: Holders) -> None:
         copy, size, token = self.copy, self._partial.size, trio.lowlevel.current_trio_token()
@@ -121,12 +128,14 @@ class Pour:
             digest = await holders.plug(copy).fetch(
                 holders.path(copy), copy.rev, self._fd, tick, file=copy.file, size=size
             )
+        if self.stopped.is_set():
+            return
         if os.fstat(self._fd).st_size != size:
             self.end()
             self._spoiled()
-        elif not self.stopped.is_set():
-            self._digest = digest
-            self._here(len(self._partial))
+            return
+        self._digest = digest
+        self._here(len(self._partial))
 
     def _came(self, written: int) -> None:
         if self.stopped.is_set():

@@ -172,11 +172,29 @@ async def test_a_driver_that_hangs_is_left_and_what_it_still_writes_is_of_no_mat
         try:
             await read(two, number)
             assert trio.current_time() - began_s < 2.2 * fetching.STALL_S
-            await two.fetcher.fetch_all(number)
+            await arrived(two, number)
         finally:
             go_on.set()
         await trio.testing.wait_all_tasks_blocked()
         assert two.life.read(b"file") == DATA
+
+
+async def test_a_server_that_freezes_is_waited_for_once(two):
+    """Not by the next call, too."""
+    number = two.adopt(DATA, digest=blake3(DATA).digest())
+    two.velocities.update(a=0.9, b=0.5)
+    lines(two)
+    async with two.running():
+
+        async def freeze(node):
+            two.services["a"].reads_stall = trio.Event()
+            await trio.sleep_forever()
+
+        when_poured(two, "a", 12 * 16, freeze)
+        began_s = trio.current_time()
+        await read(two, number)
+        assert trio.current_time() - began_s < 2.2 * fetching.STALL_S
+        await arrived(two, number)
 
 
 async def test_a_line_that_breaks_is_left_at_the_same_offset(two):

@@ -67,9 +67,9 @@ class Partial:
             left, offset = left[done:], offset + done
         self._mark(blocks)
 
-    def filled(self, stop: int) -> int:
-        """Every block before this one has come, written by somebody else: how many bytes were not known to be here."""
-        return self._mark(range(stop)) * BLOCK_BYTES
+    def filled(self, blocks: range) -> int:
+        """These blocks have come, written by somebody else: how many bytes that is which were not here."""
+        return self._mark(blocks) * BLOCK_BYTES
 
     def _mark(self, blocks: range) -> int:
         new = self._here.count(0, blocks.start, blocks.stop)

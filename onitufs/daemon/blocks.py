@@ -308,6 +308,7 @@ class Blocks:
         try:
             while not partial.whole:
                 if fetch.pour is not None:
+                    fetch.pour.read_to(partial.size)  # it goes on, whoever reads
                     await fetch.pour.stopped.wait()
                     if partial.whole or fetch.end.done.is_set():
                         break

@@ -53,6 +53,7 @@ class Pour:
         self._scope = trio.CancelScope()
         self._moved = trio.Event()
         self._written = 0
+        self._blocks = 0  # so many from the beginning are here
         self._read_to = 0
         self._digest = b""
         self._is_mixed = False
@@ -146,5 +147,6 @@ class Pour:
             self.end()
 
     def _here(self, blocks: int) -> None:
-        self._grown(self._partial.filled(blocks))
+        self._grown(self._partial.filled(range(self._blocks, blocks)))
+        self._blocks = max(self._blocks, blocks)
         self._tell()

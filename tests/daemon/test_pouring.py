@@ -139,6 +139,18 @@ async def test_who_stops_reading_does_not_get_it_all(one, monkeypatch):
         assert one.life.read(b"file") == DATA
 
 
+async def test_who_needs_all_of_it_does_not_depend_on_who_reads(one, monkeypatch):
+    monkeypatch.setattr(pouring, "MOST_BEFORE", 2 * MIB)
+    number = one.adopt(DATA)
+    lines(one)
+    async with one.running():
+        await read_until_poured(one, number)
+        asked = one.readings("a")
+        await one.fetcher.fetch_all(number)
+        assert one.life.read(b"file") == DATA
+        assert one.readings("a") == asked
+
+
 async def test_the_end_comes_only_when_the_file_was_the_same_all_the_time(one):
     whole = DATA[: BLOCKS * BLOCK_BYTES]
     number = one.adopt(whole)

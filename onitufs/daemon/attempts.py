@@ -1,6 +1,7 @@
 """Fetching a whole file in one go."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -8,16 +9,50 @@ import trio
 
 from onitufs.drivers.handlers import RemotePath
 from onitufs.drivers.plug import Plug
+from onitufs.drivers.sight import FETCHES
 from onitufs.model.copies import Copy
 from onitufs.model.digests import algorithm_of, digest_of, is_one_of
 from onitufs.model.errors import Conflict
 from onitufs.model.files import Inode
-from onitufs.model.ids import GenerationId
+from onitufs.model.ids import EntryName, GenerationId
 from onitufs.volume import Volume
 
 from .under_way import Under, telling
 
 _LITTLE = 256 << 10  # bytes, whose digest takes less time than to hand them to a thread
+
+
+class WholeCalls:
+    """Calls for whole files, to each entry as many at one time as its Plug makes.
+
+    Who waited for the Plug would not be told from one who waits for an entry that hangs. A call that hangs counts until
+    it returns.
+    """
+
+    def __init__(self) -> None:
+        self._running: Counter[EntryName] = Counter()
+        self._ended = trio.Event()
+
+    def begin(self, entry: EntryName) -> bool:
+        """Whether one more may be made; then `end` is to follow."""
+        if self._running[entry] >= FETCHES:
+            return False
+        self._running[entry] += 1
+        return True
+
+    def end(self, entry: EntryName) -> None:
+        """One has returned."""
+        self._running[entry] -= 1
+        ended, self._ended = self._ended, trio.Event()
+        ended.set()
+
+    async def ended(self) -> None:
+        """Wait until any has returned."""
+        await self._ended.wait()
+
+
+class TooManyCalls(Exception):
+    """An entry is to be asked for no more whole files at the moment."""
 
 
 class Attempt:

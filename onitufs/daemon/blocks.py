@@ -17,14 +17,14 @@ from onitufs.model.errors import Conflict
 from onitufs.model.ids import EntryName, InodeNumber
 from onitufs.volume import Volume
 
-from .attempts import is_any_of
+from .attempts import WholeCalls, is_any_of
 from .holders import Holders, Wanted, wanted_of
 from .pouring import Pour, is_worth_it
 from .reading_ahead import MOST_AHEAD, Stream, Streams, ahead_of, around, piece_of
 from .speeds import Speed
 from .under_way import Under, telling
 
-WHOLE_READS = 4  # calls at one time for one file that is fetched whole
+WHOLE_READS = 4  # calls at one time for files that are fetched whole, and one more for each beyond so many
 IDLE_S = 600.0  # what was half fetched is kept so long after the last read
 MOST_PARTIAL = 200  # files half fetched that nobody reads at the moment
 
@@ -85,6 +85,7 @@ class Blocks:
         holders: Holders,
         start: Callable[..., None],
         ahead: Mapping[EntryName, trio.CapacityLimiter],
+        calls: WholeCalls,
         misfit: Callable[[InodeNumber], None],
         *,
         stall_s: float,
@@ -94,10 +95,12 @@ class Blocks:
         self._holders = holders
         self._start = start
         self._ahead = ahead
+        self._calls = calls
         self._misfit = misfit
         self._stall_s = stall_s
         self._bound_s = bound_s
         self._fetches: dict[InodeNumber, _Fetch] = {}
+        self._wholes = 0
 
     def __contains__(self, number: InodeNumber) -> bool:
         """Whether some of a file is here, or on its way."""
@@ -243,6 +246,8 @@ class Blocks:
             return False
         copies = self._holders.of(fetch.wanted)
         if copies and not fetch.under:
+            if not self._calls.begin(copies[0].entry):
+                return False
             fetch.pour = Pour(fetch.partial, copies[0], self._take_late, lambda: self._spoiled(fetch))
             fetch.pour.read_to(stream.expected)
             fetch.givers.add(copies[0].entry)
@@ -250,7 +255,10 @@ class Blocks:
         return bool(copies)
 
     async def _run_pour(self, fetch: _Fetch, pour: Pour) -> None:
-        await pour.run(self._holders, self._stall_s)
+        try:
+            await pour.run(self._holders, self._stall_s)
+        finally:
+            self._calls.end(pour.copy.entry)
         if fetch.partial.whole:
             self._end(fetch)
 
@@ -305,6 +313,7 @@ class Blocks:
             return
         partial = fetch.partial
         fetch.users += 1
+        self._wholes += 1
         try:
             while not partial.whole:
                 if fetch.pour is not None:
@@ -312,16 +321,18 @@ class Blocks:
                     await fetch.pour.stopped.wait()
                     if partial.whole or fetch.end.done.is_set():
                         break
-                most = piece_of(MOST_AHEAD, fetch.speed)
+                # They share the line: what each of them asks for must not take so long that it looks like silence.
+                most = max(1, piece_of(MOST_AHEAD, fetch.speed) // self._wholes)
                 for piece in partial.missing(partial.blocks(0, partial.size), fetch.is_coming, most):
                     self._begin(fetch, piece)
-                    if len(set(fetch.under.values())) >= WHOLE_READS:
+                    if len(set(fetch.under.values())) >= WHOLE_READS // self._wholes:
                         break
                 under = next(iter(fetch.under.values()))
                 await (under.done.wait() if under.ahead else under.wait())
             self._end(fetch)
             await fetch.end.wait()
         finally:
+            self._wholes -= 1
             fetch.users -= 1
 
     def sweep(self) -> None:

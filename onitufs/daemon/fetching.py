@@ -18,7 +18,7 @@ from onitufs.model.files import Inode
 from onitufs.model.ids import EntryName, InodeNumber
 from onitufs.volume import Volume
 
-from .attempts import Attempt
+from .attempts import Attempt, TooManyCalls, WholeCalls
 from .blocks import Blocks, read_part
 from .holders import Holders, wanted_of
 from .neighbours import Neighbours
@@ -55,8 +55,16 @@ class Fetcher:
         self._ahead: defaultdict[EntryName, trio.CapacityLimiter] = defaultdict(
             lambda: trio.CapacityLimiter(AHEAD_READS)
         )
+        self._calls = WholeCalls()
         self._blocks = Blocks(
-            volume, holders, self._start, self._ahead, self._each_alone.add, stall_s=stall_s, bound_s=bound_s
+            volume,
+            holders,
+            self._start,
+            self._ahead,
+            self._calls,
+            self._each_alone.add,
+            stall_s=stall_s,
+            bound_s=bound_s,
         )
         self._neighbours = Neighbours(
             volume, holders, self._start, self._is_under_way, self._ahead.__getitem__, stall_s=stall_s, bound_s=bound_s
@@ -149,10 +157,13 @@ class Fetcher:
         with telling(whole), whole.scope:
             while (inode := self._volume.peek(number)).absent:
                 await self._volume.space.room_for(inode.size)
-                if self._in_one_go(inode):
-                    await self._by_file(inode)
-                else:
+                if not self._in_one_go(inode):
                     await self._blocks.whole(number)
+                    continue
+                try:
+                    await self._by_file(inode)
+                except TooManyCalls:
+                    await (self._calls.ended() if number in self._each_alone else self._blocks.whole(number))
         self._each_alone.discard(number)
         if self._wholes.get(number) is whole:
             del self._wholes[number]
@@ -172,14 +183,22 @@ class Fetcher:
         wanted = wanted_of(inode)
 
         async def fetch(plug: Plug, path: RemotePath, copy: Copy) -> None:
+            if not self._calls.begin(copy.entry):
+                raise TooManyCalls
             attempt = Attempt(self._volume, inode, plug, path, copy, self.holders.digests(wanted))
             with self.holders.measuring(copy.entry, inode.size):
-                self._start(attempt.run)
+                self._start(self._run_attempt, attempt, copy.entry)
                 await attempt.ended_or_stalled(self._stall_s)
 
         await self.holders.ask(wanted, fetch)
         if not self._volume.is_absent(inode.number, inode.generation):
             self._blocks.drop(inode.number)
+
+    async def _run_attempt(self, attempt: Attempt, entry: EntryName) -> None:
+        try:
+            await attempt.run()
+        finally:
+            self._calls.end(entry)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 

@@ -13,9 +13,12 @@ from onitufs.content.partial import BLOCK_BYTES
 from onitufs.daemon import blocks, fetching
 from onitufs.daemon.holders import CHANGED_S, SILENT_S
 from onitufs.daemon.speeds import HALF_LIFE_S
+from onitufs.drivers.sight import FETCHES
 from onitufs.model import errors
 from onitufs.model.files import Kind
 from onitufs.model.ids import ROOT_INODE
+
+from .far import Line
 
 MIB = 1 << 20
 DATA = os.urandom(1 << 16) * 16 * 5 + b"end"
@@ -236,6 +239,23 @@ async def test_what_is_here_in_part_is_made_whole_by_the_rest(one):
         await one.fetcher.fetch_all(number)
         assert one.blocks_given("a") == BLOCKS
         assert one.life.read(b"file") == DATA
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["in parts where need be", "as one each"])
+async def test_more_whole_files_than_calls_at_one_time(one, alone):
+    """Who waits for a turn at an entry is not taken for one who waits in vain."""
+    names = [b"%d" % number for number in range(3 * FETCHES)]
+    numbers = [one.adopt(DATA, name) for name in names]
+    one.services["a"].hook = Line(0.02, 1e6).hook
+    one.services["a"].tells_every = 1
+    if alone:
+        one.fetcher._each_alone.update(numbers)
+    async with one.running():
+        async with trio.open_nursery() as nursery:
+            for number in numbers:
+                nursery.start_soon(one.fetcher.fetch_all, number)
+        assert all(one.life.read(name) == DATA for name in names)
+        assert one.fetcher.half_fetched == 0
 
 
 async def test_a_fetch_that_nobody_waits_for_ends(one):

@@ -242,7 +242,7 @@ class Blocks:
         if pour is not None:
             pour.read_to(stream.expected)
             return not pour.stopped.is_set()
-        if not is_worth_it(stream, size, fetch.speed) or self._volume.space.left < size:
+        if not is_worth_it(stream, fetch.partial.left * BLOCK_BYTES, fetch.speed) or self._volume.space.left < size:
             return False
         copies = self._holders.of(fetch.wanted)
         if copies and not fetch.under:

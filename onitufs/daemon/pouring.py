@@ -18,18 +18,19 @@ from .reading_ahead import USUAL_PIECE, Stream
 from .speeds import Speed
 from .under_way import Under, telling
 
-LEAST_BYTES = 16 << 20  # of a file for which this is begun
+LEAST_BYTES = 12 << 20  # so many have to be missing of a file
 AFTER_BYTES = 1 << 20  # and so much of it was read on
 LEAST_BYTES_PER_S = 16e6
 WINDOW = (32 << 20) // BLOCK_BYTES  # blocks: who wants one further off need not wait for those before it
 MOST_BEFORE = 64 << 20  # bytes: so far ahead of who reads, it ends
 
 
-def is_worth_it(stream: Stream, size: int, speed: Speed) -> bool:
-    """Whether somebody who has read so far may want all of a file, and would have it sooner for one call."""
+def is_worth_it(stream: Stream, missing: int, speed: Speed) -> bool:
+    """Whether somebody who has read so far may want all of a file, of which so many bytes are missing, and would have
+    it sooner for one call."""
     fills_the_line = speed.latency_s * speed.bytes_per_s <= USUAL_PIECE
     fast = speed.known and speed.bytes_per_s >= LEAST_BYTES_PER_S and fills_the_line
-    return fast and size >= LEAST_BYTES and stream.began == 0 and stream.run >= AFTER_BYTES
+    return fast and missing >= LEAST_BYTES and stream.began == 0 and stream.run >= AFTER_BYTES
 
 
 class Pour:

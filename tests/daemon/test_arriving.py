@@ -10,7 +10,8 @@ from onitufs.daemon.intake.outside import Outside
 from onitufs.daemon.memory import Memory
 from onitufs.daemon.placing import Placing
 from onitufs.model.copies import Place
-from onitufs.model.ids import ROOT_FILE, EntryName
+from onitufs.model.files import Kind
+from onitufs.model.ids import ROOT_FILE, ROOT_INODE, EntryName
 from onitufs.model.orders import Delete
 from onitufs.model.rules import Match, Rule
 from onitufs.referee.rules import Rulebook
@@ -70,3 +71,24 @@ async def test_but_not_while_an_order_for_it_is_under_way(looking):
     looking.memory.ended(order)
     await looking.arriving.look((b"h",))
     assert looking.copy.place == Place(ROOT_FILE, b"h")
+
+
+@pytest.mark.parametrize(("mode", "pending"), [(0o755, 0), (0o700, 1)], ids=["as it is to be", "of another mode"])
+async def test_the_first_look_at_a_directory_that_we_made_leaves_nothing_pending(looking, mode, pending):
+    """Else it is, for a moment, after `onitufs wait` has said that all is placed."""
+    volume, far = looking.volume, looking.far
+    file = volume.make_directory(ROOT_INODE, b"d", 0o755, 0, 0).files[0]
+    made = replace(
+        looking.copy, file=file, kind=Kind.DIRECTORY, place=Place(ROOT_FILE, b"d"), rev="", remote_id="", mode=0,
+        size=0, generation=0, made=True, found=False,
+    )  # fmt: skip
+    changes = {}
+    far.placements.write(changes, put=[made])
+    volume.settle(changes, file)
+    far.life.catalog.commit(changes)
+    looking.service.make_directory((b"d",), mode)
+    before = volume.unsettled
+    await looking.arriving.look((b"d",))
+    assert far.placements.of(file)[A].rev
+    assert far.placements.of(file)[A].mode == mode
+    assert volume.unsettled - before == pending

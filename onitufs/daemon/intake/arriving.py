@@ -168,7 +168,11 @@ class Arriving:
     def _same_directory(self, copy: Copy, now: Copy) -> None:
         """A directory of another mode. One that was there before us keeps its mode until others change that."""
         if not copy.rev:  # the first look at what we have made, or found
-            self._note(now if copy.made else replace(now, mode=0))
+            noted = now if copy.made else replace(now, mode=0)
+            if self._is_as_wanted(noted):
+                self._volume.catalog.commit(self._written(noted))  # nobody is to be asked, and nothing is pending
+            else:
+                self._note(noted)
             return
         self._note(now)
         name = self._volume.name(copy.file)
@@ -180,6 +184,13 @@ class Arriving:
         if not changed_here and (mode ^ now.mode) & _OTHERS:
             self._volume.set_attributes(name.inode, mode=mode & 0o7777 & ~_OTHERS | now.mode & _OTHERS)
             self._outside.tell_kernel(name.parent, name.name)
+
+    def _is_as_wanted(self, directory: Copy) -> bool:
+        """Whether it has the mode that it has in the mount, as far as we set it (see reconcile), or keeps its own."""
+        name = self._volume.name(directory.file)
+        if name is None or not name.alive:
+            return False
+        return not directory.mode or not (self._volume.peek(name.inode).mode ^ directory.mode) & _OTHERS
 
     def _edited(self, copy: Copy, found: Found) -> None:
         file = copy.file

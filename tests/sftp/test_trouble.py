@@ -11,16 +11,19 @@ from pathlib import Path
 import pytest
 import trio
 
+from onitufs.drivers import sftp
 from onitufs.drivers.conformance.placing import expect
 from onitufs.drivers.conformance.subject import Bytes, connected, upload
 from onitufs.drivers.handlers import RemotePath
 from onitufs.drivers.sftp import connecting, pool, wire
 from onitufs.drivers.sftp.chunks import CHUNK_BYTES
+from onitufs.drivers.sftp.connecting import Connector
 from onitufs.drivers.sftp.pool import Lane
 from onitufs.drivers.sftp.trash import Trash
 from onitufs.drivers.sftp.wire import Wire
 from onitufs.model.errors import Conflict, DriverError, Gone, NameNotAllowed, QuotaFull, ServiceError
 from onitufs.model.files import Kind
+from onitufs.model.ids import EntryName
 from tests.acceptance.harness import until
 
 from .driving import driving, new_entry
@@ -227,6 +230,21 @@ def test_a_server_that_offers_no_sftp(new_sshd: NewSshd, tmp_path: Path, lines: 
                 pass
 
     run(test)
+
+
+def test_a_server_that_closes_before_it_is_asked_anything(new_sshd: NewSshd, tmp_path: Path) -> None:
+    server = new_sshd(more=("Subsystem sftp /nonexistent",))
+    read = sftp.DRIVER.read_options(server.options(), tmp_path, "entries.nas.options")
+    connection = Connector(read, tmp_path / "work", EntryName("nas")).connect()
+    try:
+        channel = connection.transport.open_session()
+        channel.invoke_subsystem("sftp")
+        assert channel.recv(1) == b""
+        until("the channel is closed", lambda: channel.closed)
+        with pytest.raises(ServiceError, match="closed the connection"):
+            Wire(channel)
+    finally:
+        connection.close()
 
 
 def test_a_server_that_allows_one_conversation_only(new_sshd: NewSshd, tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ class Wire:
                     raise self._failed("the server closed the connection")
                 data = data[sent:]
         except (OSError, EOFError, SSHException) as exc:
-            raise self._failed(_why(exc)) from exc
+            raise self._failed(self._why(exc)) from exc
 
     def _take(self, length: int) -> bytes:
         """The next so many bytes. Most of what comes is large, so it is copied as seldom as can be."""
@@ -171,7 +171,7 @@ class Wire:
                 data = self._channel.recv(_ALL)
             except (OSError, EOFError, SSHException) as exc:
                 self.is_stalled = isinstance(exc, TimeoutError)
-                raise self._failed(_why(exc)) from exc
+                raise self._failed(self._why(exc)) from exc
             if not data:
                 raise self._failed("the server closed the connection")
             self._in.append(data)
@@ -210,6 +210,13 @@ class Wire:
             self._answers[which] = packet
         packet = self._answers.pop(number)
         return packet[0], Reader(packet, _HEAD)
+
+    def _why(self, exc: BaseException) -> str:
+        if isinstance(exc, TimeoutError):
+            return "the server has stopped answering"
+        if self._channel.closed and not self._broken:  # as when there is nothing to read any more
+            return "the server closed the connection"
+        return f"the connection broke: {str(exc) or type(exc).__name__}"
 
     def _failed(self, why: str) -> ServiceError:
         self.close()
@@ -340,9 +347,3 @@ class Wire:
 
     def realpath(self, path: bytes) -> int:
         return self.ask(Type.REALPATH, text(path))
-
-
-def _why(exc: BaseException) -> str:
-    if isinstance(exc, TimeoutError):
-        return "the server has stopped answering"
-    return f"the connection broke: {str(exc) or type(exc).__name__}"

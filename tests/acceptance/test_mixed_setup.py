@@ -292,6 +292,8 @@ def test_edits_on_every_side_while_a_server_dies_twice(mixed: Mixed) -> None:
     try:
         until("all agree", mixed.converged, PATIENCE_S)
     except AssertionError as late:
-        pytest.fail(f"{mixed.disagreement() or late}\n{mixed.told()}")
+        wrong = mixed.disagreement() or str(late)
+        stories = [line for each in mixed.histories if f"{each.name}/" in wrong for line in each.story]
+        pytest.fail("\n".join([wrong, *stories, mixed.told()]))
     assert mixed.lost() == ""
     assert any(b"conflicted copy" in path for path in files(onitu.mnt)), "no conflict was met; nothing was tried"

@@ -1,9 +1,8 @@
 """Has the disk write large files while programs still write them, so that little is left for the sync that counts.
 
-It makes nothing durable: it only begins. See sync_file_range(2).
+It makes nothing durable: it only begins.
 """
 
-import ctypes
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,18 +10,10 @@ from contextlib import suppress
 import trio
 
 from onitufs.model.ids import ContentId
+from onitufs.model.writeback import begin_write
 
 EARLY_BYTES = 16 << 20
 """Each time so many bytes of a file were written, the disk begins with them. Most files never come to that."""
-_WRITE = 2  # SYNC_FILE_RANGE_WRITE
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def begin_writing(fd: int) -> None:
-    """Have the disk begin with all of a file that it does not have. For a thread. Raises OSError."""
-    if _libc.sync_file_range(fd, ctypes.c_int64(0), ctypes.c_int64(0), ctypes.c_uint(_WRITE)):
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
 
 
 class EarlyWriting:
@@ -47,14 +38,12 @@ class EarlyWriting:
             while self._asked:
                 content = next(iter(self._asked))
                 del self._asked[content]
-                with suppress(
-                    OSError
-                ):  # removed meanwhile; or the disk is in trouble, as the sync that counts will tell
+                with suppress(OSError):  # it was removed meanwhile
                     await trio.to_thread.run_sync(self._begin, content, limiter=self._limiter)
 
     def _begin(self, content: ContentId) -> None:
         fd = self._open(content)
         try:
-            begin_writing(fd)
+            begin_write(fd)
         finally:
             os.close(fd)

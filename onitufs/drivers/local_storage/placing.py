@@ -9,9 +9,10 @@ from onitufs.drivers.handlers import RemotePath, Upload, shown
 from onitufs.model.digests import digest_of
 from onitufs.model.errors import Conflict, Stale
 from onitufs.model.source import Source
+from onitufs.model.writeback import begin_write
 
 from .reading import READ
-from .syscalls import Status, begin_write
+from .syscalls import Status
 from .trash import Trash
 from .tree import Directories, Tree, lstat, rev_of, same_object
 

@@ -11,7 +11,6 @@ RENAME_EXCHANGE = 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _renameat2 = getattr(_libc, "renameat2", None)
-_sync_file_range = getattr(_libc, "sync_file_range", None)
 _statx = getattr(_libc, "statx", None)
 _STATX = struct.Struct("=I24xH2xQQ16x16xqI4xqI4xqI4x8xII")  # mask, mode, ino, size, btime, ctime, mtime, dev
 _STATX_BYTES = 256
@@ -27,12 +26,6 @@ def rename(name: bytes, directory: int, to: bytes, to_directory: int, flags: int
     if _renameat2(directory, name, to_directory, to, flags) != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
-
-
-def begin_write(fd: int) -> None:
-    """sync_file_range(2): have a file's bytes on their way to disk. A hint: promises nothing, raises nothing."""
-    if _sync_file_range is not None:
-        _sync_file_range(fd, ctypes.c_int64(0), ctypes.c_int64(0), 2)
 
 
 class Status(NamedTuple):

@@ -2,7 +2,7 @@
 
 import os
 import pwd
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from paramiko import SSHConfig
@@ -10,7 +10,7 @@ from paramiko.ssh_exception import ConfigParseError
 
 from onitufs.model.errors import NeedsPerson
 
-from .agents import NO_AGENT, agent_of
+from .agents import agent_of
 from .options import SftpOptions
 
 _MOST_JUMPS = 8
@@ -48,10 +48,7 @@ def target_of(options: SftpOptions) -> Target:
 def _with_key(target: Target, key: Path | None) -> Target:
     if key is None:
         return target
-    return Target(
-        host=target.host, port=target.port, user=target.user, keys=(str(key),), only_these_keys=True, agent=NO_AGENT,
-        known_as=target.known_as, known_hosts=target.known_hosts, command=target.command, jump=target.jump,
-    )  # fmt: skip
+    return replace(target, keys=(str(key),), only_these_keys=True)
 
 
 def _config(file: Path | str) -> SSHConfig:

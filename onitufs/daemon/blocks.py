@@ -189,9 +189,8 @@ class Blocks:
             await under.done.wait()
             if fetch.partial.has(block) or fetch.end.done.is_set():
                 return
-            self._demand(
-                fetch, range(block, block + 1), most
-            )  # what went wrong before anybody waited counts for nothing
+            # What went wrong before anybody waited counts for nothing.
+            self._demand(fetch, range(block, block + 1), most)
             under = fetch.under.get(block)
         if under is not None:
             await under.wait()

@@ -167,6 +167,17 @@ async def test_the_end_comes_only_when_the_file_was_the_same_all_the_time(one):
         assert one.volume.peek(number).absent
 
 
+async def test_a_file_that_is_longer_than_was_known_is_not_taken_for_it(one):
+    number = one.adopt(DATA)
+    lines(one)
+    async with one.running():
+        one.services["a"].nodes[b"file",].data = DATA + bytes(3 * BLOCK_BYTES)  # under the same rev
+        await read(one, number)
+        assert poured(one) == 1
+        await one.fetcher.fetch_all(number)
+        assert one.life.read(b"file") == DATA
+
+
 async def test_a_driver_that_hangs_is_left_and_what_it_still_writes_is_of_no_matter(two):
     number = two.adopt(DATA, digest=blake3(DATA).digest())
     two.velocities.update(a=0.9, b=0.5)

@@ -287,10 +287,11 @@ class Placing:
             log.warning("kept what was found in the way", extra={"entry": order.entry, "path": path, "as": kept})
         if done.remains and isinstance(order, Delete):
             self.suspect(order.copy)  # with what others have in it
+        met = {directory for directory, made in done.made if not made}
         for copy in found.put:
             self.memory.needed.pop((copy.entry, copy.file), None)
-            if isinstance(order, Move) and copy.kind is Kind.DIRECTORY:
-                self.suspect(copy)  # what was told of it by its old name could not be looked at
+            if copy.kind is Kind.DIRECTORY and (isinstance(order, Move) or copy.file in met):
+                self.suspect(copy)  # what is in it may have been told by another name of it only, or not at all
         for file in found.ask:
             if file == order.file and self._has_more_coming(file):
                 self._defer(file)

@@ -9,10 +9,10 @@ from onitufs.daemon.intake.arriving import Arriving
 from onitufs.daemon.intake.outside import Outside
 from onitufs.daemon.memory import Memory
 from onitufs.daemon.placing import Placing
-from onitufs.model.copies import Place
+from onitufs.model.copies import Place, RemoteState
 from onitufs.model.files import Kind
 from onitufs.model.ids import ROOT_FILE, ROOT_INODE, EntryName
-from onitufs.model.orders import Delete
+from onitufs.model.orders import Delete, Done, Put
 from onitufs.model.rules import Match, Rule
 from onitufs.referee.rules import Rulebook
 
@@ -26,12 +26,15 @@ class Looking:
         self.far = far
         self.volume = far.volume
         self.again = []
+        self.listed = []
+        self.suspected = []
         rulebook = Rulebook((Rule(match=Match(paths=("/",)), sync=(A,), source="rules[0]"),), [A], ())
         self.memory = Memory()
-        placing = Placing(Facts(far.volume, far.placements, rulebook, {}, self.memory), far.plugs)
-        outside = Outside(A, far.plugs[A], placing, lambda parent, name: None)
+        self.placing = Placing(Facts(far.volume, far.placements, rulebook, {}, self.memory), far.plugs)
+        self.placing.suspect = lambda copy: not self.suspected.append(copy)
+        outside = Outside(A, far.plugs[A], self.placing, lambda parent, name: None)
         self.arriving = Arriving(
-            outside, look_again=self.again.append, list_again=lambda path: None, missing=lambda copy: None
+            outside, look_again=self.again.append, list_again=self.listed.append, missing=lambda copy: None
         )
         self.file = self.volume.peek(far.adopt(b"one", b"g")).files[0]
         self.service = far.services[A]
@@ -73,19 +76,60 @@ async def test_but_not_while_an_order_for_it_is_under_way(looking):
     assert looking.copy.place == Place(ROOT_FILE, b"h")
 
 
+def put(file, kind, place, missing=()):
+    return Put(
+        entry=A, file=file, kind=kind, place=place, generation=0, size=0, mtime_ns=0, mode=0o755, missing=missing
+    )
+
+
+@pytest.mark.parametrize("made", [False, True], ids=["others made it", "we made it"])
+@pytest.mark.parametrize("itself", [True, False], ids=["placed itself", "on the way to a file"])
+async def test_what_is_in_a_directory_that_an_order_met_is_looked_at(looking, itself, made):
+    """What others moved there with it has been told by no name of its own, and with its directory known will not be."""
+    volume = looking.volume
+    inode = volume.make_directory(ROOT_INODE, b"d", 0o755, 0, 0)
+    directory = inode.files[0]
+    place = Place(ROOT_FILE, b"d")
+    order = put(directory, Kind.DIRECTORY, place)
+    if not itself:
+        link = volume.make_symlink(inode.number, b"link", b"to", 0, 0).files[0]
+        order = put(link, Kind.SYMLINK, Place(directory, b"link"), missing=(directory,))
+    assert looking.placing.may_start(order)
+    looking.placing.report(Done(order=order, state=RemoteState(rev="1", remote_id="x"), made=((directory, made),)))
+    copy = looking.far.placements.at(A, place)
+    assert copy.file == directory
+    assert looking.suspected == ([] if made else [copy])
+
+
+def made_by_us(looking, name):
+    """A directory that an order made on the way, and nobody has looked at; its file id."""
+    file = looking.volume.make_directory(ROOT_INODE, name, 0o755, 0, 0).files[0]
+    made = replace(
+        looking.copy, file=file, kind=Kind.DIRECTORY, place=Place(ROOT_FILE, name), rev="", remote_id="", mode=0,
+        size=0, generation=0, made=True, found=False,
+    )  # fmt: skip
+    changes = {}
+    looking.far.placements.write(changes, put=[made])
+    looking.volume.settle(changes, file)
+    looking.far.life.catalog.commit(changes)
+    return file
+
+
+async def test_a_directory_that_others_put_in_the_place_of_one_that_we_just_made_is_listed(looking):
+    made_by_us(looking, b"d")
+    made_by_us(looking, b"old")
+    looking.service.make_directory((b"old",))
+    await looking.arriving.look((b"old",))
+    looking.service.move((b"old",), (b"d",))
+    await looking.arriving.look((b"d",))
+    assert looking.listed == [(b"d",)]
+
+
 @pytest.mark.parametrize(("mode", "pending"), [(0o755, 0), (0o700, 1)], ids=["as it is to be", "of another mode"])
 async def test_the_first_look_at_a_directory_that_we_made_leaves_nothing_pending(looking, mode, pending):
     """Else it is, for a moment, after `onitufs wait` has said that all is placed."""
     volume, far = looking.volume, looking.far
-    file = volume.make_directory(ROOT_INODE, b"d", 0o755, 0, 0).files[0]
-    made = replace(
-        looking.copy, file=file, kind=Kind.DIRECTORY, place=Place(ROOT_FILE, b"d"), rev="", remote_id="", mode=0,
-        size=0, generation=0, made=True, found=False,
-    )  # fmt: skip
-    changes = {}
-    far.placements.write(changes, put=[made])
-    volume.settle(changes, file)
-    far.life.catalog.commit(changes)
+    file = made_by_us(looking, b"d")
     looking.service.make_directory((b"d",), mode)
     before = volume.unsettled
     await looking.arriving.look((b"d",))

@@ -6,6 +6,7 @@ import shutil
 from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import trio
@@ -160,6 +161,99 @@ async def test_directories_that_change_places(disk, root):
         os.rename(root / "a/y", root / "c/x/y")  # into one that moves as well
         os.rename(root / "c", root / "d")
         await told.after(lambda: (root / "d/x/y/f").write_bytes(b""), (b"d", b"x", b"y", b"f"))
+
+
+async def test_a_directory_that_comes_back_while_its_watches_are_removed(disk, root, tmp_path, monkeypatch):
+    """It is watched again by then, in part under the same numbers."""
+    inside = [f"d/{number}" for number in range(watching._REMOVED_AT_ONCE + 100)]
+
+    class Queue(inotify.Inotify):
+        def remove(self, watch):
+            if (tmp_path / "out").exists():
+                os.rename(tmp_path / "out", root / "d")
+            super().remove(watch)
+
+    for name in inside:
+        (root / name).mkdir(parents=True)
+    monkeypatch.setattr(watching, "Inotify", Queue)
+    async with watched(disk) as told:
+        await told.after(lambda: os.rename(root / "d", tmp_path / "out"), (b"d",))
+        await told.after(lambda: None, (b"d",))  # back
+        await settled(told, root, "mark")
+        paths = [os.fsencode(f"{name}/f") for name in inside]
+        await told.after(
+            lambda: [(root / name / "f").touch() for name in inside], *(tuple(p.split(b"/")) for p in paths)
+        )
+
+
+async def test_a_directory_whose_name_another_has_before_its_move_is_told(disk, root, monkeypatch):
+    """What was to be watched in it waits until it turns up."""
+
+    class Queue(inotify.Inotify):
+        """Each step comes just after what we did before it."""
+
+        moved = False
+
+        def add(self, directory):
+            number = super().add(directory)
+            if os.readlink(f"/proc/self/fd/{directory}") == str(root / "p"):
+                (root / "p/n").mkdir()  # told, and listed as well
+            return number
+
+        def read(self):
+            if self.moved:
+                self.moved = False
+                return []
+            if not (root / "p/n").exists() or (root / "p/m").exists():
+                return super().read()
+            (root / "p/n/new").mkdir()
+            events = super().read()
+            os.rename(root / "p/n", root / "p/m")
+            (root / "p/n").mkdir()
+            self.moved = True
+            return events
+
+    monkeypatch.setattr(watching, "Inotify", Queue)
+    async with watched(disk) as told:
+        await told.after((root / "p").mkdir, (b"p", b"m"))
+        await settled(told, root, "mark")
+        await told.after((root / "p/m/new/f").touch, (b"p", b"m", b"new", b"f"))
+        await told.after((root / "p/n/f").touch, (b"p", b"n", b"f"))
+
+
+async def test_what_is_in_a_new_directory_is_told_although_it_was_on_its_way_elsewhere(disk, root, monkeypatch):
+    told = Told()
+
+    class Queue(inotify.Inotify):
+        """It is renamed when it is watched; the second half of that comes later than what is told meanwhile."""
+
+        held: ClassVar = []
+
+        def add(self, directory):
+            number = super().add(directory)
+            if os.readlink(f"/proc/self/fd/{directory}") == str(root / "new"):
+                os.rename(root / "new", root / "e")
+            return number
+
+        def read(self):
+            if any((b"new",) in sighted.paths for sighted in told.all):
+                events, self.held[:] = self.held + super().read(), []
+                return events
+            events = super().read()
+            self.held += [event for event in events if event.mask & inotify.MOVED_TO]
+            return [event for event in events if event not in self.held]
+
+    monkeypatch.setattr(watching, "Inotify", Queue)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(disk.call, "watch", None, told.tell)
+        await told.first()
+
+        def change():
+            (root / "new").mkdir()
+            (root / "new/f").touch()
+
+        await told.after(change, (b"e", b"f"))
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_file_that_is_never_closed_is_told(disk, root):

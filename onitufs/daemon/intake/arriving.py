@@ -138,9 +138,10 @@ class Arriving:
             mode=found.mode & _PERMISSIONS,
         )
         if copy.kind is Kind.DIRECTORY:
+            elsewhere = self._placements.known_as(self._entry, now.remote_id)
             self._same_directory(copy, now)
-            if copy.remote_id != now.remote_id and copy.rev:
-                self._list_again(path)  # it is another one, and what was in the one that we knew need not be in it
+            if copy.remote_id != now.remote_id and (copy.rev or elsewhere is not None):
+                self._list_again(path)  # it is another one than we knew, or than we made: with other things in it
             return
         self._note(now)
         name = volume.name(copy.file)

@@ -58,6 +58,7 @@ class WatchedTree:
         self._check_cancelled = check_cancelled
         self._by_watch: dict[int, Directory] = {}
         self._device = os.fstat(tree.fd).st_dev
+        self._displaced: list[Directory] = []
         self.full = False
         self.root = Directory(inotify.add(tree.fd))
         self._by_watch[self.root.watch] = self.root
@@ -86,6 +87,7 @@ class WatchedTree:
         gone = [directory for directory in self._by_watch.values() if directory not in seen]
         for directory in gone:
             self.forget(directory)
+        self._displaced.clear()
         return [directory.watch for directory in gone]
 
     def arm(self, parent: Directory, name: bytes) -> bool:
@@ -179,8 +181,14 @@ class WatchedTree:
         displaced = parent.children.get(name)
         if displaced is not None:
             displaced.parent = None
+            self._displaced.append(displaced)
         directory.parent, directory.name = parent, name
         parent.children[name] = directory
+
+    def displaced(self) -> list[Directory]:
+        """Those, not given before, whose name another has: they were moved, and where to has not been told yet."""
+        displaced, self._displaced = self._displaced, []
+        return [directory for directory in displaced if directory.parent is None]
 
     def detach(self, directory: Directory) -> None:
         """It is no longer where it was."""

@@ -188,7 +188,7 @@ class Watcher:
             self._overflown = False
             await self._arm_all()
         if self._to_arm:
-            await self._gear.run(self._arm)
+            await self._gear.run(self._arm, trio.current_time() + HOLD_S)
             self._gather()
         if self._to_remove:
             watches, self._to_remove = self._to_remove[:_REMOVED_AT_ONCE], self._to_remove[_REMOVED_AT_ONCE:]
@@ -197,9 +197,10 @@ class Watcher:
 
     def _remove(self, watches: list[int]) -> None:
         for number in watches:
-            self._queue.remove(number)
+            if self._watched.get(number) is None:  # else it has turned up meanwhile
+                self._queue.remove(number)
 
-    def _arm(self) -> None:
+    def _arm(self, hold_until: float) -> None:
         """In a thread. What is to be watched in a directory that is away itself waits until that turns up."""
         waiting, self._to_arm = self._to_arm, {}
         while waiting:
@@ -209,10 +210,12 @@ class Watcher:
                 if self._watched.path(directory) is None:
                     if directory.top() in self._away:
                         left[name] = None
-                elif self._watched.arm(*name) or self._watched.full:
+                    continue
+                if self._watched.arm(*name) or self._watched.full:
                     self._names[name] = None
                     new = directory.children.get(name[1])
                     self._below[directory if new is None else new] = None
+                self._away |= dict.fromkeys(self._watched.displaced(), hold_until)
             for directory in [each for each in self._away if each.parent is not None]:
                 del self._away[directory]
             if len(left) == len(waiting):
@@ -258,16 +261,23 @@ class Watcher:
 
     async def _tell(self) -> None:
         self._due.tell = None
-        below = {path for directory in self._below if (path := self._watched.path(directory)) is not None}
-        names, self._names, self._below = self._names, {}, {}
+        names, listed, self._names, self._below = self._names, self._below, {}, {}
         paths: list[RemotePath] = []
+        below: set[RemotePath] = set()
+        for directory in listed:
+            path = self._watched.path(directory)
+            if path is not None:
+                below.add(path)
+            elif directory.top() in self._away:
+                self._below[directory] = None
         for name in names:
-            directory = self._watched.path(name[0])
-            if directory is not None:
-                paths.append((*directory, name[1]))
+            path = self._watched.path(name[0])
+            if path is not None:
+                paths.append((*path, name[1]))
             elif name[0].top() in self._away:
                 self._names[name] = None
-                self._gather()
+        if self._names or self._below:
+            self._gather()
         below = {path for path in below if not _in_one_of(path[:-1], below - {path})}
         paths = [path for path in paths if () not in below and not _in_one_of(path[:-1], below)]
         start = 0

@@ -1,17 +1,22 @@
 """What others do on an entry is judged only where no order of ours is under way."""
 
+import time
 from dataclasses import replace
 
 import pytest
+import trio
 
 from onitufs.daemon.facts import Facts
 from onitufs.daemon.intake.arriving import Arriving
+from onitufs.daemon.intake.feed import Feed
+from onitufs.daemon.intake.intake import Intake
 from onitufs.daemon.intake.outside import Outside
 from onitufs.daemon.memory import Memory
 from onitufs.daemon.placing import Placing
+from onitufs.drivers.handlers import PARKED
 from onitufs.model.copies import Place, RemoteState
 from onitufs.model.files import Kind
-from onitufs.model.ids import ROOT_FILE, ROOT_INODE, EntryName
+from onitufs.model.ids import PARKING, ROOT_FILE, ROOT_INODE, EntryName
 from onitufs.model.orders import Delete, Done, Put
 from onitufs.model.rules import Match, Rule
 from onitufs.referee.rules import Rulebook
@@ -32,15 +37,22 @@ class Looking:
         self.memory = Memory()
         self.placing = Placing(Facts(far.volume, far.placements, rulebook, {}, self.memory), far.plugs)
         self.placing.suspect = lambda copy: not self.suspected.append(copy)
-        outside = Outside(A, far.plugs[A], self.placing, lambda parent, name: None)
+        self.outside = Outside(A, far.plugs[A], self.placing, lambda parent, name: None)
         self.arriving = Arriving(
-            outside, look_again=self.again.append, list_again=self.listed.append, missing=lambda copy: None
+            self.outside, look_again=self.again.append, list_again=self.listed.append, missing=lambda copy: None
         )
         self.file = self.volume.peek(far.adopt(b"one", b"g")).files[0]
         self.service = far.services[A]
         changes = {}
         far.placements.write(changes, put=[replace(self.copy, remote_id=self.service.nodes[b"g",].id)])
         far.life.catalog.commit(changes)
+
+    def intake(self):
+        feed = Feed(known=lambda: None, remember=lambda cursor: None, identity=lambda: None, now_s=time.time)
+        return Intake(
+            self.outside, ask_user=pytest.fail, pace=lambda worked_s: 0.0, room_to_tell=trio.lowlevel.checkpoint,
+            feed=feed,
+        )  # fmt: skip
 
     @property
     def copy(self):
@@ -101,11 +113,12 @@ async def test_what_is_in_a_directory_that_an_order_met_is_looked_at(looking, it
     assert looking.suspected == ([] if made else [copy])
 
 
-def made_by_us(looking, name):
+def made_by_us(looking, name, above=ROOT_FILE):
     """A directory that an order made on the way, and nobody has looked at; its file id."""
-    file = looking.volume.make_directory(ROOT_INODE, name, 0o755, 0, 0).files[0]
+    parent = ROOT_INODE if above == ROOT_FILE else looking.volume.name(above).inode
+    file = looking.volume.make_directory(parent, name, 0o755, 0, 0).files[0]
     made = replace(
-        looking.copy, file=file, kind=Kind.DIRECTORY, place=Place(ROOT_FILE, name), rev="", remote_id="", mode=0,
+        looking.copy, file=file, kind=Kind.DIRECTORY, place=Place(above, name), rev="", remote_id="", mode=0,
         size=0, generation=0, made=True, found=False,
     )  # fmt: skip
     changes = {}
@@ -113,6 +126,33 @@ def made_by_us(looking, name):
     looking.volume.settle(changes, file)
     looking.far.life.catalog.commit(changes)
     return file
+
+
+async def test_what_others_did_in_a_directory_before_it_was_parked_is_seen(looking):
+    """Else what is not there any more would be waited for for ever, by orders that find nothing, and what follows."""
+    far, service = looking.far, looking.service
+    parked = Place(PARKING, b"7")
+    directory = made_by_us(looking, b"d")
+    inner = {name: made_by_us(looking, name, directory) for name in (b"gone", b"there")}
+    changes = {}
+    far.placements.write(changes, put=[replace(far.placements.of(directory)[A], place=parked)])
+    far.life.catalog.commit(changes)
+    for path in [(), (b"there",), (b"new",)]:
+        service.make_directory((*PARKED, b"7", *path))
+    lost = trio.Event()
+    far.placements.written = lambda file: lost.set() if file == inner[b"gone"] else None
+    intake = looking.intake()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(intake.run)
+        assert intake.suspect(far.placements.of(directory)[A])
+        with trio.fail_after(30):
+            await lost.wait()
+        nursery.cancel_scope.cancel()
+    assert A not in far.placements.of(inner[b"gone"])
+    assert not looking.volume.name(inner[b"gone"]).alive
+    assert looking.volume.name(inner[b"there"]).alive
+    assert looking.volume.path(directory) == b"/d", "what waits for its place is shown where it belongs"
+    assert looking.volume.dirent(looking.volume.name(directory).inode, b"new") is not None
 
 
 async def test_a_directory_that_others_put_in_the_place_of_one_that_we_just_made_is_listed(looking):

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import trio
 
-from onitufs.drivers.handlers import RemotePath
+from onitufs.drivers.handlers import PRIVATE, RemotePath
 from onitufs.model.copies import Copy, Found, Place
 from onitufs.model.digests import algorithm_of, comparable, digest_of
 from onitufs.model.errors import DriverError, FileError, Stale
@@ -67,6 +67,8 @@ class Arriving:
 
     async def _look_above(self, path: RemotePath) -> None:
         """A path in a directory that is not known: whoever makes that known, us or them, what is in it is news."""
+        if path[:1] == (PRIVATE,):
+            return  # it is not parked there any more
         if len(path) > 1 and await self._outside.plug.look(path) is not None:
             await self.look(path[:-1])
             self._look_again(path)

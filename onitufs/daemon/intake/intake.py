@@ -80,15 +80,17 @@ class Intake:
         self._all_is_to_be_seen = False  # everything is being listed
         self._losing = Losing(outside, look_again=self._look_again)
         self._arriving = Arriving(
-            outside, look_again=self._look_again, list_again=self.list_again, missing=self._losing.suspect
+            outside, look_again=self._look_again, list_again=self._list, missing=self._losing.suspect
         )
 
     # -- hints ---------------------------------------------------------------------------------------------------------
 
     def look(self, path: RemotePath) -> None:
         """Something may have changed at this path."""
-        if not path or path[0] == PRIVATE:
-            return
+        if path and path[0] != PRIVATE:
+            self._look(path)
+
+    def _look(self, path: RemotePath) -> None:
         if len(self._hints) >= MOST_HINTS:
             self._hints.clear()
             self.list_again(())
@@ -98,8 +100,10 @@ class Intake:
 
     def list_again(self, path: RemotePath) -> None:
         """Anything may have changed in this directory and below it."""
-        if path[:1] == (PRIVATE,):
-            return
+        if path[:1] != (PRIVATE,):
+            self._list(path)
+
+    def _list(self, path: RemotePath) -> None:
         if not path:
             self.progress = Progress()
             self._all_is_to_be_seen = True
@@ -108,13 +112,13 @@ class Intake:
         self._wake.set()
 
     def suspect(self, copy: Copy) -> bool:
-        """An object of this entry is not what its Copy says. Whether it can be looked at."""
+        """An object of this entry, which may be parked, is not what its Copy says. Whether it can be looked at."""
         path = self._outside.path(copy)
         if path is None:
             return False
-        self.look(path)
+        self._look(path)
         if copy.kind is Kind.DIRECTORY:
-            self.list_again(path)
+            self._list(path)
         return True
 
     def _look_for(self, directory: RemotePath) -> bool:
@@ -221,7 +225,7 @@ class Intake:
         while self._later and self._later[0][0] <= now_s:
             _, path, listing = heapq.heappop(self._later)
             if listing:
-                self.list_again(path)
+                self._list(path)
             else:
                 self._hints[path] = None
         if self._hints:
@@ -347,7 +351,7 @@ class Intake:
                 return
             listed: list[tuple[bytes, Found]] = await self._plug.list_directory(path)
         except Gone:
-            self.look(path)
+            self._look(path)
             return
         except DriverError as error:
             log.debug("listing an entry failed", extra={"entry": self._entry, "why": str(error)})
@@ -374,8 +378,8 @@ class Intake:
     async def _list_once_known(self, path: RemotePath) -> None:
         """A directory that is there and not known yet: whoever makes it known, us or them, what is in it is news."""
         found: Found | None = await self._plug.look(path)
-        if found is not None and found.kind is Kind.DIRECTORY:
-            self.look(path)
+        if found is not None and found.kind is Kind.DIRECTORY and path[0] != PRIVATE:
+            self._look(path)
             self._look_again(path, listing=True)
 
     async def _known_in(self, directory: FileId) -> list[Copy]:

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-from onitufs.drivers.handlers import PRIVATE, RemotePath
+from onitufs.drivers.handlers import PARKED, PRIVATE, RemotePath
 from onitufs.drivers.plug import Plug
 from onitufs.model.copies import Copy, Place
 from onitufs.model.digests import algorithm_of
 from onitufs.model.errors import Gone
 from onitufs.model.files import Inode, Kind
-from onitufs.model.ids import ROOT_FILE, EntryName, FileId, InodeNumber
+from onitufs.model.ids import PARKING, ROOT_FILE, EntryName, FileId, InodeNumber
 from onitufs.model.orders import Order, Put
 from onitufs.referee.sightings import Standing
 
@@ -35,8 +35,8 @@ class Outside:
 
     def directory(self, path: RemotePath) -> FileId | None:
         """The file id of a directory on the entry; None if it is not known, or not as a directory."""
-        at = ROOT_FILE
-        for name in path:
+        at, names = (PARKING, path[len(PARKED) :]) if _is_parked(path) else (ROOT_FILE, path)
+        for name in names:
             copy = self.placements.at(self.entry, Place(at, name))
             if copy is None or copy.kind is not Kind.DIRECTORY:
                 return None
@@ -49,11 +49,17 @@ class Outside:
         return None if place is None else self.placements.at(self.entry, place)
 
     def place(self, path: RemotePath) -> Place | None:
-        """The place that a path on the entry is now; None if the directory is not known, or the path is not theirs."""
-        if not path or path[0] == PRIVATE:
+        """The place that a path on the entry is now; None if the directory is not known, or the path is not theirs.
+
+        What is parked is theirs as well: others may have removed or changed it before they could know.
+        """
+        if not path or (path[0] == PRIVATE and not _is_parked(path[:-1])):
             return None
         directory = self.directory(path[:-1])
-        return None if directory is None else Place(directory, path[-1])
+        if directory is None:
+            return None
+        place = Place(directory, path[-1])
+        return place if directory != PARKING or self.placements.at(self.entry, place) is not None else None
 
     def path(self, copy: Copy) -> RemotePath | None:
         """Where a Copy stands now; None if a directory above it is not there any more."""
@@ -118,6 +124,10 @@ class Outside:
             return b""
         digests = (copy.digest for copy in self.placements.of(file).values() if copy.generation == inode.generation)
         return next((d for d in digests if d and algorithm in ("", algorithm_of(d))), b"")
+
+
+def _is_parked(path: RemotePath) -> bool:
+    return path[: len(PARKED)] == PARKED
 
 
 def _touches(order: Order, place: Place) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 NAMES = ["f", "g", "n.pdf", "h.pdf", "x", "d"]
 SIZES = [0, 10, 3000, 40_000]  # what is above 20,000 is "large" for the rules
 
-Deed = Callable[[], None]
+Deed = Callable[[Path], None]
 
 
 @dataclass
@@ -36,8 +36,7 @@ class History:
         number = self.dice.choice(sides)
         side = self.sides[number] / self.name
         side.mkdir(parents=True, exist_ok=True)
-        deeds = [self.write, self.write, self.replace, self.append, self.delete, self.rename, self.mkdir]
-        deed = self.dice.choice([*deeds, self.rmtree, self.move_directory])
+        deed = self.dice.choice(self.deeds())
         self.touched.add(number)
         before = set(self.written)
         try:
@@ -45,6 +44,11 @@ class History:
         except OSError as error:  # the program knows that it was not saved
             self.tell(number, f"  refused: {error}")
             self.written = {content: path for content, path in self.written.items() if content in before}
+
+    def deeds(self) -> list[Deed]:
+        """What may be done next, the likelier the more often it is named."""
+        deeds = [self.write, self.write, self.replace, self.append, self.delete, self.rename, self.mkdir]
+        return [*deeds, self.rmtree, self.move_directory]
 
     def tell(self, where: object, what: str) -> None:
         self.story.append(f"{where}: {what}")
@@ -157,6 +161,14 @@ class History:
 
     def over(self, path: Path) -> "_Over":
         return _Over(self, path)
+
+
+class Removals(History):
+    """A history in which whole directories move again and again, also into one another."""
+
+    def deeds(self) -> list[Deed]:
+        moves = [self.move_directory] * 5
+        return [*moves, *[self.write] * 3, *[self.mkdir, self.rename] * 2, self.rmtree, self.delete, self.replace]
 
 
 class _Over:

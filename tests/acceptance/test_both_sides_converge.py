@@ -7,7 +7,7 @@ import pytest
 
 from .conftest import Maker
 from .harness import Onitu, until
-from .histories import History
+from .histories import History, Removals
 from .trees import files
 
 RULES = [
@@ -77,8 +77,9 @@ def test_nothing_is_lost_and_all_agree(new_onitu: Maker, batch: int) -> None:
     onitu = new_onitu(entries=("a", "b", "c"), rules=RULES)
     dice = random.Random(f"both sides {batch}")
     sides = [onitu.mnt, *onitu.roots.values()]
+    kind = Removals if batch % 4 == 3 else History
     histories = [
-        History(f"{'left' if n % 2 else 'right'}/h{n}", sides, random.Random(f"{batch} {n}")) for n in range(AT_ONCE)
+        kind(f"{'left' if n % 2 else 'right'}/h{n}", sides, random.Random(f"{batch} {n}")) for n in range(AT_ONCE)
     ]
     onitu.mount()
     for _ in range(STEPS):

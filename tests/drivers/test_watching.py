@@ -221,6 +221,35 @@ async def test_a_directory_whose_name_another_has_before_its_move_is_told(disk, 
         await told.after((root / "p/n/f").touch, (b"p", b"n", b"f"))
 
 
+@pytest.mark.parametrize("again", [False, True], ids=["", "and another one has its name"])
+async def test_a_directory_that_moves_in_one_that_moves_before_that_is_told(disk, root, monkeypatch, again):
+    """By the path that is known it is not found, or something else is."""
+
+    class Queue(inotify.Inotify):
+        moved = False
+
+        def read(self):
+            if self.moved:
+                self.moved = False
+                return []
+            events = super().read()
+            if (root / "d/m").exists() and not (root / "e").exists():
+                self.moved = True
+                os.rename(root / "d", root / "e")
+                if again:
+                    (root / "d/m").mkdir(parents=True)
+            return events
+
+    (root / "d/n").mkdir(parents=True)
+    monkeypatch.setattr(watching, "Inotify", Queue)
+    async with watched(disk) as told:
+        await told.after(lambda: os.rename(root / "d/n", root / "d/m"), (b"e",))
+        await settled(told, root, "mark")
+        if again:
+            os.rename(root / "d", root / "other")
+        await told.after((root / "e/m/f").touch, (b"e", b"m", b"f"))
+
+
 async def test_what_is_in_a_new_directory_is_told_although_it_was_on_its_way_elsewhere(disk, root, monkeypatch):
     told = Told()
 

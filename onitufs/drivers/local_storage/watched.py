@@ -19,13 +19,18 @@ _DENIED = {errno.EACCES, errno.EPERM}
 _NO_MORE = {errno.ENOSPC, errno.ENOMEM}
 
 
+class Elsewhere(Exception):
+    """A directory is not where it was known to be; events that say so are still to be read."""
+
+
 class Directory:
     """A watched directory. `parent` None: the root, or it was moved away and has not turned up yet."""
 
-    __slots__ = ("children", "name", "parent", "watch")
+    __slots__ = ("children", "inode", "name", "parent", "watch")
 
-    def __init__(self, watch: int) -> None:
+    def __init__(self, watch: int, inode: int) -> None:
         self.watch = watch
+        self.inode = inode
         self.name = b""
         self.parent: Directory | None = None
         self.children: dict[bytes, Directory] = {}
@@ -57,10 +62,11 @@ class WatchedTree:
         self._inotify = inotify
         self._check_cancelled = check_cancelled
         self._by_watch: dict[int, Directory] = {}
-        self._device = os.fstat(tree.fd).st_dev
+        found = os.fstat(tree.fd)
+        self._device = found.st_dev
         self._displaced: list[Directory] = []
         self.full = False
-        self.root = Directory(inotify.add(tree.fd))
+        self.root = Directory(inotify.add(tree.fd), found.st_ino)
         self._by_watch[self.root.watch] = self.root
 
     def __len__(self) -> int:
@@ -93,7 +99,7 @@ class WatchedTree:
     def arm(self, parent: Directory, name: bytes) -> bool:
         """Watch what stands under a name, if it is a directory. True: it is new to us, with all that is in it.
 
-        Raises OSError.
+        Raises Elsewhere for `parent`, OSError.
         """
         path = self.path(parent)
         if path is None:
@@ -102,9 +108,13 @@ class WatchedTree:
             try:
                 above = directories.fd(path)
             except OSError as exc:
-                if exc.errno in _VANISHED | _DENIED:
+                if exc.errno in _VANISHED:
+                    raise Elsewhere from exc
+                if exc.errno in _DENIED:
                     return False  # another event tells why
                 raise
+            if os.fstat(above).st_ino != parent.inode:
+                raise Elsewhere
             entered = self._enter(parent, name, above, None)
         if entered is None:
             return False
@@ -126,13 +136,14 @@ class WatchedTree:
             raise
         entered = False
         try:
-            if os.fstat(fd).st_dev != self._device:
+            found = os.fstat(fd)
+            if found.st_dev != self._device:
                 return None
             watch = self._inotify.add(fd)
             directory = self._by_watch.get(watch)
             new = directory is None
             if directory is None:
-                directory = self._by_watch[watch] = Directory(watch)
+                directory = self._by_watch[watch] = Directory(watch, found.st_ino)
             self._place(directory, parent, name)
             entered = new or (seen is not None and directory not in seen)
             if seen is not None:

@@ -13,7 +13,7 @@ from onitufs.model.errors import ServiceError
 from . import inotify
 from .inotify import Event, Inotify
 from .tree import Tree
-from .watched import Directory, WatchedTree
+from .watched import Directory, Elsewhere, WatchedTree
 from .writing import Writing
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class Watcher:
         self._writing: Writing[Name] = Writing()
         self._names: dict[Name, None] = {}  # to be told
         self._below: dict[Directory, None] = {}  # to be told with all that is in them
-        self._to_arm: dict[Name, None] = {}
+        self._to_arm: dict[Name, float] = {}  # until when they may be out of reach
         self._away: dict[Directory, float] = {}  # moved from where they were; until when they may turn up elsewhere
         self._to_remove: list[int] = []
         self._overflown = False
@@ -178,7 +178,7 @@ class Watcher:
                 self._watched.detach(moved)
                 self._away[moved] = trio.current_time() + HOLD_S
         elif mask & (inotify.CREATE | inotify.MOVED_TO):
-            self._to_arm[name] = None
+            self._to_arm[name] = trio.current_time() + HOLD_S
 
     # -- the tree ------------------------------------------------------------------------------------------------------
 
@@ -188,7 +188,7 @@ class Watcher:
             self._overflown = False
             await self._arm_all()
         if self._to_arm:
-            await self._gear.run(self._arm, trio.current_time() + HOLD_S)
+            await self._gear.run(self._arm, trio.current_time())
             self._gather()
         if self._to_remove:
             watches, self._to_remove = self._to_remove[:_REMOVED_AT_ONCE], self._to_remove[_REMOVED_AT_ONCE:]
@@ -200,22 +200,30 @@ class Watcher:
             if self._watched.get(number) is None:  # else it has turned up meanwhile
                 self._queue.remove(number)
 
-    def _arm(self, hold_until: float) -> None:
+    def _arm(self, now: float) -> None:
         """In a thread. What is to be watched in a directory that is away itself waits until that turns up."""
         waiting, self._to_arm = self._to_arm, {}
         while waiting:
-            left: dict[Name, None] = {}
-            for name in waiting:
+            left: dict[Name, float] = {}
+            for name, until in waiting.items():
                 directory = name[0]
                 if self._watched.path(directory) is None:
                     if directory.top() in self._away:
-                        left[name] = None
+                        left[name] = until
                     continue
-                if self._watched.arm(*name) or self._watched.full:
+                try:
+                    is_new = self._watched.arm(*name)
+                except Elsewhere:
+                    if now < until:
+                        left[name] = until
+                    else:
+                        self._overflown = True  # all that was to be read has been: how it came to be, only a look tells
+                    continue
+                if is_new or self._watched.full:
                     self._names[name] = None
                     new = directory.children.get(name[1])
                     self._below[directory if new is None else new] = None
-                self._away |= dict.fromkeys(self._watched.displaced(), hold_until)
+                self._away |= dict.fromkeys(self._watched.displaced(), now + HOLD_S)
             for directory in [each for each in self._away if each.parent is not None]:
                 del self._away[directory]
             if len(left) == len(waiting):

@@ -6,15 +6,20 @@ is looked up on the open file that the deed was done to. What was written and ne
 the end, under whichever name.
 """
 
+import contextlib
+import ctypes
 import os
 import random
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 NAMES = ["f", "g", "n.pdf", "h.pdf", "x", "d"]
 SIZES = [0, 10, 3000, 40_000]  # what is above 20,000 is "large" for the rules
+
+AT_FDCWD = -100
+RENAME_NOREPLACE = 1
+_libc = ctypes.CDLL(None, use_errno=True)
 
 Deed = Callable[[Path], None]
 
@@ -82,11 +87,11 @@ class History:
         path = self.place(side)
         content = self.content(path)
         self.tell(side, f"write {path} {content[:20]!r}")
-        with self.over(path):
+        with self.over(path) as over:
             temp = path.with_name(f"{path.name}.saving{len(self.story)}")
             temp.write_bytes(content)
             try:
-                os.rename(temp, path)
+                rename(temp, path, replace=over.saw)
             except OSError:
                 temp.unlink()
                 raise
@@ -132,8 +137,8 @@ class History:
             source, target = self.dice.choice(files), self.place(side)
             self.tell(side, f"rename {source} {target}")
             if source != target:
-                with self.over(target):
-                    os.rename(source, target)
+                with self.over(target) as over:
+                    rename(source, target, replace=over.saw)
 
     def move_directory(self, side: Path) -> None:
         directories = self.directories(side)
@@ -156,8 +161,9 @@ class History:
             for file in self.files(path):
                 with self.over(file):
                     os.unlink(file)
-            if not self.files(path):
-                shutil.rmtree(path, ignore_errors=True)
+            with contextlib.suppress(OSError):  # somebody put something there meanwhile
+                for directory in [*reversed(self.directories(path)), path]:
+                    directory.rmdir()
 
     def over(self, path: Path) -> "_Over":
         return _Over(self, path)
@@ -171,19 +177,32 @@ class Removals(History):
         return [*moves, *[self.write] * 3, *[self.mkdir, self.rename] * 2, self.rmtree, self.delete, self.replace]
 
 
+def rename(source: Path, target: Path, *, replace: bool) -> None:
+    """renameat2(2), which Python does not have. Raises OSError."""
+    flags = 0 if replace else RENAME_NOREPLACE
+    if _libc.renameat2(AT_FDCWD, os.fsencode(source), AT_FDCWD, os.fsencode(target), flags):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), source, None, target)
+
+
 class _Over:
-    """Around a deed that gives a name to something else, or takes it away: notes which content went with it."""
+    """Around a deed that gives a name to something else, or takes it away: notes which content went with it.
+
+    `saw`: there was something. Who saw nothing is to replace nothing, whatever comes meanwhile.
+    """
 
     def __init__(self, history: History, path: Path) -> None:
         self.history, self.path = history, path
         self.file = None
 
-    def __enter__(self) -> None:
-        try:
+    @property
+    def saw(self) -> bool:
+        return self.file is not None
+
+    def __enter__(self) -> "_Over":
+        with contextlib.suppress(FileNotFoundError):
             self.file = open(self.path, "rb")
-        except FileNotFoundError:
-            return
-        self.before = self.file.read()
+            self.before = self.file.read()
+        return self
 
     def __exit__(self, *raised: object) -> None:
         if self.file is None:

@@ -16,31 +16,38 @@ class Admission:
 
     def __init__(self) -> None:
         self._claims = Claims()
-        self._making: dict[RemotePath | FileId, Ticket] = {}
+        self._making_at: dict[RemotePath, tuple[FileId, Ticket]] = {}
+        self._making: dict[FileId, tuple[RemotePath, Ticket]] = {}
         self._intents: dict[FileId, Ticket] = {}
 
     def in_the_way(
         self,
         ticket: Ticket,
         paths: Sequence[tuple[RemotePath, bool]],
-        making: Sequence[RemotePath | FileId],
+        making: Sequence[tuple[FileId, RemotePath]],
         *,
         heed_intents: bool,
     ) -> Ticket | None:
-        """What has to end before work may begin under `ticket`. `paths`, `making`: as Performer.touches tells them."""
+        """What has to end before work may begin under `ticket`, which may be that itself. `paths`, `making`: as
+        Performer.touches tells them."""
         blocker = self._claims.in_the_way(paths, heed_intents=heed_intents)
-        if blocker is None:
-            others = (self._making.get(key) for key in making)
-            blocker = next((other for other in others if other is not None and other is not ticket), None)
+        for directory, path in making if blocker is None else ():
+            there, holder_there = self._making_at.get(path, (directory, ticket))
+            at, holder = self._making.get(directory, (path, ticket))
+            if (there, holder_there) != (directory, ticket):
+                return holder_there
+            if (at, holder) != (path, ticket):
+                return holder
         return blocker
 
     def admit(
-        self, ticket: Ticket, paths: Sequence[tuple[RemotePath, bool]], making: Sequence[RemotePath | FileId]
+        self, ticket: Ticket, paths: Sequence[tuple[RemotePath, bool]], making: Sequence[tuple[FileId, RemotePath]]
     ) -> None:
         """Let it in. Nothing is in its way."""
         self._claims.take(ticket, paths)
-        for key in making:
-            self._making.setdefault(key, ticket)
+        for directory, path in making:
+            self._making_at[path] = directory, ticket
+            self._making[directory] = path, ticket
 
     def intend(self, file: FileId, paths: Sequence[tuple[RemotePath, bool]]) -> None:
         """Something is in the way of a file's order; hold up what would come to be in its way later."""
@@ -54,6 +61,6 @@ class Admission:
 
     def release(self, ticket: Ticket) -> list[object]:
         """Its work has ended; what waited for it."""
-        for key in [key for key, holder in self._making.items() if holder is ticket]:
-            del self._making[key]
+        for directory, path in [(file, path) for file, (path, holder) in self._making.items() if holder is ticket]:
+            del self._making[directory], self._making_at[path]
         return self._claims.release(ticket)

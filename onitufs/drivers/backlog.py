@@ -142,7 +142,7 @@ class Backlog:
         return job
 
     def held_up(
-        self, job: Job, ticket: Ticket, paths: list[tuple[RemotePath, bool]], making: list[RemotePath | FileId]
+        self, job: Job, ticket: Ticket, paths: list[tuple[RemotePath, bool]], making: list[tuple[FileId, RemotePath]]
     ) -> bool:
         """Whether something is in the way of a picked job; then it waits for that. As Performer.touches tells them."""
         directory = _is_directory(job.order)
@@ -156,7 +156,7 @@ class Backlog:
         return True
 
     def begin(
-        self, job: Job, ticket: Ticket, paths: list[tuple[RemotePath, bool]], making: list[RemotePath | FileId]
+        self, job: Job, ticket: Ticket, paths: list[tuple[RemotePath, bool]], making: list[tuple[FileId, RemotePath]]
     ) -> None:
         """A picked job that nothing holds up runs from now on, and claims what it touches."""
         self._admission.admit(ticket, paths, making)

@@ -38,35 +38,31 @@ class Performer:
         self._open_source = open_source
         self.takes_batches = handlers.has("upload_batch")
 
-    def touches(self, order: Order) -> tuple[list[tuple[RemotePath, bool]], list[RemotePath | FileId]]:
-        """What to claim for an order, as (path, shared), and the directories that it is going to make.
+    def touches(self, order: Order) -> tuple[list[tuple[RemotePath, bool]], list[tuple[FileId, RemotePath]]]:
+        """What to claim for an order, as (path, shared), and the directories that it is going to make, and where.
 
-        Those as path and as file id: one must not be made at two places at a time, nor two at one.
-        Raises Gone, Stale, NameNotAllowed.
+        One must not be made at two places at a time, nor two at one. Raises Gone, Stale, NameNotAllowed.
         """
         carrier = self._carrier
         match order:
             case Put():
                 path = carrier.path(order.place, order.missing)
-                making = self._made_on_the_way(order)
+                making = carrier.unmade(order.missing)
                 if order.kind is Kind.DIRECTORY:  # one that succeeds a dead one takes over all that stands in it
-                    return [(path, order.replaces is None)], [*making, path, order.file]
+                    return [(path, order.replaces is None)], [*making, (order.file, path)]
                 had = order.had
                 if had is not None and had.place != order.place:  # a takeover: what it leaves becomes another file's
                     return [(path, False), (carrier.path_of_copy(had), False)], making
                 return [(path, False)], making
             case Move():
                 paths = [carrier.path_of_copy(order.copy), carrier.path(order.place, order.missing)]
-                return [(path, False) for path in paths], self._made_on_the_way(order)
+                return [(path, False) for path in paths], carrier.unmade(order.missing)
             case Delete():
                 return [(carrier.path_of_copy(order.copy), False)], []
             case SetAttributes():
                 return [(carrier.path_of_copy(order.copy), order.copy.kind is Kind.DIRECTORY)], []
             case _:
                 assert_never(order)
-
-    def _made_on_the_way(self, order: Put | Move) -> list[RemotePath | FileId]:
-        return [key for file, path in self._carrier.unmade(order.missing) for key in (path, file)]
 
     async def one(self, order: Order, transfer: Transfer) -> Done:
         """Perform an order. Raises what the Carrier and the source raise."""

@@ -10,6 +10,7 @@ from onitufs.drivers.local_storage import DRIVER
 from onitufs.drivers.local_storage.driver import LocalStorage
 from onitufs.drivers.starting import BATCH_FILES
 from onitufs.model.files import Kind
+from onitufs.model.orders import Done, Failed
 
 
 @pytest.fixture
@@ -55,6 +56,26 @@ async def test_many_files_in_new_directories(world, plug, root):
         done = await world.done(200)
     assert len(below(root)) == 202
     assert sorted(one for outcome in done for one in outcome.made) == [(outer, True), (inner, True)]
+
+
+async def test_of_two_directories_that_have_one_place_only_one_is_made(world, root):
+    """One was renamed since, and orders that began before hold on to its place; both may be in one batch."""
+
+    def fits(order):
+        others = {copy.place for copy in world.copies.values() if copy.file not in order.missing}
+        return not others & {world.wanted[directory] for directory in order.missing}
+
+    options = DRIVER.read_options({"root": str(root)}, root.parent, "entries.disk.options")
+    plug = world.new_plug(DRIVER, options, fits=fits)
+    for directory in [world.new_directory(b"d"), world.new_directory(b"d")]:
+        plug.submit(world.put(b"of %d" % directory, b"x", parent=directory))
+    async with world.running(plug):
+        first, second = await world.ended(2)
+    assert isinstance(first, Done)
+    assert isinstance(second, Failed)
+    assert second.stale
+    assert first.made == ((first.order.missing[0], True),)
+    assert len(below(root)) == 2
 
 
 async def test_a_new_generation_replaces_and_the_old_goes_to_trash(world, plug, root):

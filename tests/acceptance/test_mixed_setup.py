@@ -22,7 +22,7 @@ from tests.sftp.server import Sshd
 from .conftest import Maker
 from .dropbox_side import DropboxSide
 from .harness import Onitu, until
-from .histories import History
+from .histories import History, Removals
 from .trees import Facts, files
 
 FILES = int(os.environ.get("ONITUFS_MIXED_FILES", "5000"))
@@ -81,6 +81,10 @@ class Story(History):
         return content
 
 
+class Removal(Story, Removals):
+    """Whole directories move in it."""
+
+
 class Mixed:
     """The mount, the entries, and the histories in them."""
 
@@ -105,7 +109,9 @@ class Mixed:
         self.sides = [onitu.mnt, onitu.roots["disk"], nas.files, vault.files]
         self.users = ["root", "root", nas.user, vault.user]
         self.histories = [
-            Story(f"{'left' if n % 2 else 'right'}/h{n}", self.sides, random.Random(f"{SEED} {n}"))
+            (Removal if n % 3 == 2 else Story)(
+                f"{'left' if n % 2 else 'right'}/h{n}", self.sides, random.Random(f"{SEED} {n}")
+            )
             for n in range(FILES // IN_EACH)
         ]
 

@@ -17,7 +17,7 @@ from onitufs.drivers.progress import Pace, rest, unhurried
 from onitufs.model.copies import Copy, Place
 from onitufs.model.errors import Conflict, Gone, Missing, Stale
 from onitufs.model.files import Inode, Kind
-from onitufs.model.ids import ROOT_FILE, ROOT_INODE, EntryName, FileId, InodeNumber, Seq
+from onitufs.model.ids import PARKING, ROOT_FILE, ROOT_INODE, EntryName, FileId, InodeNumber, Seq
 from onitufs.model.orders import Delete, Done, Failed, Move, Order, Outcome, Put
 from onitufs.model.state import Decision
 from onitufs.referee import ledger
@@ -286,6 +286,9 @@ class Placing:
             path = self.volume.shown(order.file)
             log.warning("kept what was found in the way", extra={"entry": order.entry, "path": path, "as": kept})
         if done.remains and isinstance(order, Delete):
+            if order.copy.place.parent == PARKING:  # it was deleted here before it went home, and belongs nowhere
+                at = f".onitufs/parked/{order.copy.place.name.decode()}"
+                log.warning("left what others had put in a directory", extra={"entry": order.entry, "at": at})
             self.suspect(order.copy)  # with what others have in it
         met = {directory for directory, made in done.made if not made}
         for copy in found.put:

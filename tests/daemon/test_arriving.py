@@ -155,6 +155,20 @@ async def test_what_others_did_in_a_directory_before_it_was_parked_is_seen(looki
     assert looking.volume.dirent(looking.volume.name(directory).inode, b"new") is not None
 
 
+async def test_what_others_left_in_a_directory_that_was_deleted_while_it_was_parked_is_told(looking, caplog):
+    directory = made_by_us(looking, b"d")
+    copy = replace(looking.far.placements.of(directory)[A], place=Place(PARKING, b"7"))
+    changes = {}
+    looking.far.placements.write(changes, put=[copy])
+    looking.far.life.catalog.commit(changes)
+    order = Delete(entry=A, file=directory, copy=copy)
+    assert looking.placing.may_start(order)
+    looking.placing.report(Done(order=order, state=None, remains=True))
+    (told,) = caplog.records
+    assert told.levelname == "WARNING"
+    assert told.at == ".onitufs/parked/7"
+
+
 async def test_a_directory_that_others_put_in_the_place_of_one_that_we_just_made_is_listed(looking):
     made_by_us(looking, b"d")
     made_by_us(looking, b"old")

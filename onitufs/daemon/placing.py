@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import trio
 
 from onitufs.catalog import keys
+from onitufs.drivers.handlers import shown
 from onitufs.drivers.plug import Plug
 from onitufs.drivers.progress import Pace, rest, unhurried
 from onitufs.model.copies import Copy, Place
@@ -287,9 +288,13 @@ class Placing:
             log.warning("kept what was found in the way", extra={"entry": order.entry, "path": path, "as": kept})
         if done.remains and isinstance(order, Delete):
             if order.copy.place.parent == PARKING:  # it was deleted here before it went home, and belongs nowhere
-                at = f".onitufs/parked/{order.copy.place.name.decode()}"
-                log.warning("left what others had put in a directory", extra={"entry": order.entry, "at": at})
-            self.suspect(order.copy)  # with what others have in it
+                at, path = shown(self.placements.path(order.entry, order.copy.place)), self.volume.shown(order.file)
+                left = {"entry": order.entry, "path": path, "at": at}
+                log.warning(
+                    "left what others had put in a directory: move it out of there to have it shown", extra=left
+                )
+            else:
+                self.suspect(order.copy)  # with what others have in it
         met = {directory for directory, made in done.made if not made}
         for copy in found.put:
             self.memory.needed.pop((copy.entry, copy.file), None)

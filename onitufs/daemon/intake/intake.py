@@ -80,17 +80,15 @@ class Intake:
         self._all_is_to_be_seen = False  # everything is being listed
         self._losing = Losing(outside, look_again=self._look_again)
         self._arriving = Arriving(
-            outside, look_again=self._look_again, list_again=self._list, missing=self._losing.suspect
+            outside, look_again=self._look_again, list_again=self.list_again, missing=self._losing.suspect
         )
 
     # -- hints ---------------------------------------------------------------------------------------------------------
 
     def look(self, path: RemotePath) -> None:
         """Something may have changed at this path."""
-        if path and path[0] != PRIVATE:
-            self._look(path)
-
-    def _look(self, path: RemotePath) -> None:
+        if not path:
+            return
         if len(self._hints) >= MOST_HINTS:
             self._hints.clear()
             self.list_again(())
@@ -100,10 +98,6 @@ class Intake:
 
     def list_again(self, path: RemotePath) -> None:
         """Anything may have changed in this directory and below it."""
-        if path[:1] != (PRIVATE,):
-            self._list(path)
-
-    def _list(self, path: RemotePath) -> None:
         if not path:
             self.progress = Progress()
             self._all_is_to_be_seen = True
@@ -116,9 +110,9 @@ class Intake:
         path = self._outside.path(copy)
         if path is None:
             return False
-        self._look(path)
+        self.look(path)
         if copy.kind is Kind.DIRECTORY:
-            self._list(path)
+            self.list_again(path)
         return True
 
     def _look_for(self, directory: RemotePath) -> bool:
@@ -196,9 +190,11 @@ class Intake:
 
     async def _told(self, sighted: Sighted) -> None:
         for path in sighted.paths:
-            self.look(path)
+            if path[:1] != (PRIVATE,):
+                self.look(path)
         for directory in sighted.below:
-            self.list_again(directory)
+            if directory[:1] != (PRIVATE,):
+                self.list_again(directory)
         self._feed.told(sighted.cursor)
         self._wake.set()
 
@@ -225,7 +221,7 @@ class Intake:
         while self._later and self._later[0][0] <= now_s:
             _, path, listing = heapq.heappop(self._later)
             if listing:
-                self._list(path)
+                self.list_again(path)
             else:
                 self._hints[path] = None
         if self._hints:
@@ -351,7 +347,7 @@ class Intake:
                 return
             listed: list[tuple[bytes, Found]] = await self._plug.list_directory(path)
         except Gone:
-            self._look(path)
+            self.look(path)
             return
         except DriverError as error:
             log.debug("listing an entry failed", extra={"entry": self._entry, "why": str(error)})
@@ -379,7 +375,7 @@ class Intake:
         """A directory that is there and not known yet: whoever makes it known, us or them, what is in it is news."""
         found: Found | None = await self._plug.look(path)
         if found is not None and found.kind is Kind.DIRECTORY and path[0] != PRIVATE:
-            self._look(path)
+            self.look(path)
             self._look_again(path, listing=True)
 
     async def _known_in(self, directory: FileId) -> list[Copy]:

@@ -250,6 +250,24 @@ async def test_a_directory_that_moves_in_one_that_moves_before_that_is_told(disk
         await told.after((root / "e/m/f").touch, (b"e", b"m", b"f"))
 
 
+async def test_a_directory_that_is_not_where_all_events_say_is_looked_for_everywhere(disk, root, monkeypatch):
+    class Queue(inotify.Inotify):
+        """Says nothing of a rename of ours."""
+
+        def read(self):
+            events = super().read()
+            if (root / "d/new").exists():
+                os.rename(root / "d", root / "e")
+            return [event for event in events if event.name not in {b"d", b"e"}]
+
+    (root / "d").mkdir()
+    monkeypatch.setattr(watching, "Inotify", Queue)
+    async with watched(disk) as told:
+        await told.after((root / "d/new").mkdir, (b"e", b"new"))
+        assert () in told.all[-1].below
+        await told.after((root / "e/new/f").touch, (b"e", b"new", b"f"))
+
+
 async def test_what_is_in_a_new_directory_is_told_although_it_was_on_its_way_elsewhere(disk, root, monkeypatch):
     told = Told()
 

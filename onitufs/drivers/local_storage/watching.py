@@ -112,9 +112,11 @@ class Watcher:
 
     def _next(self) -> float:
         """When to go on although no event comes."""
-        if self._to_remove:
-            return trio.current_time()
-        dues = [self._due.check, self._due.poll, self._writing.due(), *self._away.values()]
+        now = trio.current_time()
+        if self._to_remove or self._overflown:
+            return now
+        out_of_reach = (until for until in self._to_arm.values() if until > now)
+        dues = [self._due.check, self._due.poll, self._writing.due(), *self._away.values(), *out_of_reach]
         return min(dues if self._due.tell is None else [*dues, self._due.tell])
 
     def _gather(self) -> None:
